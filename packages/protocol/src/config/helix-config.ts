@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { junitCommand, setupCommand, TEST_RUNNERS } from '../task/task-spec.ts';
+
+const port = z.number().int().min(0).max(65_535);
+
+/** A machine reached by ssh, or one more daemon on the server's own machine. */
+export const workerConfig = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/).describe('Unique among the workers'),
+  transport: z.enum(['ssh', 'local']).default('ssh'),
+  host: z.string().min(1).optional().describe('Name, address, or a Host of your ~/.ssh/config'),
+  port: port.optional(),
+  user: z.string().min(1).optional(),
+  identityFile: z.string().optional().describe('Private key file on the server'),
+  passwordEnv: z.string().optional().describe('Environment variable of the server that holds the password'),
+  knownHostsFile: z.string().optional().describe('A known_hosts file whose keys are trusted for this worker'),
+  slots: z.number().int().min(1).max(1024).optional().describe('Jobs at once; its number of cores when absent'),
+  labels: z.array(z.string()).default([]).describe('Capabilities you vouch for, beside the detected ones'),
+  folder: z.string().optional().describe('Folder on the worker; ~/.helix-worker when absent'),
+});
+export type WorkerConfig = z.infer<typeof workerConfig>;
+
+/** `helix.json`: of the server (in its configuration folder) or of a repository (at its root). Unknown keys are errors. */
+export const helixConfig = z.strictObject({
+  $schema: z.string().optional(),
+  global: z
+    .strictObject({
+      dataFolder: z.string().optional().describe('Where the server keeps its state'),
+      logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+    })
+    .prefault({}),
+  clients: z
+    .strictObject({
+      host: z.string().default('127.0.0.1').describe('Address the API listens on'),
+      port: port.default(7777).describe('0 picks a free one'),
+      server: z.url().optional().describe('The server that commands talk to'),
+    })
+    .prefault({}),
+  database: z
+    .strictObject({
+      url: z.string().startsWith('postgres').optional().describe('PostgreSQL 15 or newer; an embedded one when absent'),
+      poolSize: z.number().int().min(2).max(100).default(10),
+    })
+    .prefault({}),
+  security: z
+    .strictObject({
+      tokenDays: z.number().int().min(1).max(3650).default(365).describe('How long a token made by the CLI is valid'),
+    })
+    .prefault({}),
+  workers: z
+    .strictObject({
+      pool: z.array(workerConfig).default([]),
+      local: z.boolean().default(true).describe('Run jobs on the server machine too'),
+      localSlots: z.number().int().min(1).max(1024).optional(),
+      heartbeatMs: z.number().int().min(100).default(10_000),
+      lostAfterMs: z.number().int().min(1_000).default(300_000).describe('Silence after which a worker counts as lost'),
+      dialAtOnce: z.number().int().min(1).max(64).default(8),
+      userSshConfig: z.boolean().default(true).describe('Let ssh read ~/.ssh/config of the server user'),
+    })
+    .prefault({}),
+  tools: z
+    .strictObject({
+      setup: setupCommand.nullable().optional().describe('Makes a checkout ready; found from the lock file when absent'),
+      test: z
+        .strictObject({
+          runner: z.enum(TEST_RUNNERS).optional(),
+          junit: junitCommand.optional(),
+          args: z.array(z.string()).default([]),
+          env: z.record(z.string(), z.string()).default({}),
+          unitTimeoutMs: z.number().int().positive().optional(),
+        })
+        .optional(),
+      build: z
+        .array(
+          z.strictObject({
+            name: z.string().min(1),
+            command: z.string().min(1),
+            inputs: z.array(z.string()).min(1),
+            outputs: z.array(z.string()).min(1),
+            needs: z.array(z.string()).default([]),
+            requires: z.array(z.string()).default([]),
+            env: z.record(z.string(), z.string()).default({}),
+          }),
+        )
+        .optional(),
+    })
+    .prefault({}),
+  logs: z
+    .strictObject({
+      outputLimitBytes: z.number().int().min(1024).default(2 ** 31).describe('Largest stdout or stderr of one job'),
+    })
+    .prefault({}),
+});
+export type HelixConfig = z.infer<typeof helixConfig>;
+
+/** The schema that editors read, for `helix.json`. */
+export function helixConfigJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(helixConfig, { target: 'draft-2020-12', io: 'input' }) as Record<string, unknown>;
+}

@@ -1,0 +1,108 @@
+/**
+ * Every error a caller can receive: its HTTP status, whether trying again unchanged can help, and the exit status of
+ * `helix` when a command ends with it (the meaning of each status is in `exit-codes.ts`).
+ */
+export const ERROR_CODES = {
+  'api.bad_request': { http: 400, retryable: false, exit: 2 },
+  'api.cursor_too_old': { http: 410, retryable: false, exit: 1 },
+  'api.internal': { http: 500, retryable: true, exit: 1 },
+  'api.not_found': { http: 404, retryable: false, exit: 2 },
+  'api.payload_too_large': { http: 413, retryable: false, exit: 2 },
+  'auth.token_missing': { http: 401, retryable: false, exit: 4 },
+  'auth.token_refused': { http: 401, retryable: false, exit: 4 },
+  'build.output_missing': { http: 422, retryable: false, exit: 5 },
+  'config.invalid': { http: 400, retryable: false, exit: 2 },
+  'database.binaries_missing': { http: 500, retryable: false, exit: 1 },
+  'database.folder_closed': { http: 500, retryable: false, exit: 1 },
+  'database.migration_refused': { http: 500, retryable: false, exit: 1 },
+  'database.start_failed': { http: 500, retryable: false, exit: 1 },
+  'database.unavailable': { http: 503, retryable: true, exit: 1 },
+  'job.command_failed': { http: 422, retryable: false, exit: 5 },
+  'job.lost': { http: 409, retryable: true, exit: 5 },
+  'job.spec_differs': { http: 409, retryable: false, exit: 1 },
+  'job.start_failed': { http: 422, retryable: true, exit: 5 },
+  'job.timed_out': { http: 422, retryable: false, exit: 5 },
+  'output.too_large': { http: 413, retryable: false, exit: 5 },
+  'project.exists': { http: 409, retryable: false, exit: 2 },
+  'project.not_found': { http: 404, retryable: false, exit: 2 },
+  'project.source_unreadable': { http: 422, retryable: true, exit: 2 },
+  'server.already_running': { http: 409, retryable: false, exit: 1 },
+  'server.port_in_use': { http: 409, retryable: false, exit: 1 },
+  'server.unreachable': { http: 503, retryable: true, exit: 7 },
+  'snapshot.refused': { http: 422, retryable: false, exit: 2 },
+  'task.cancelled': { http: 409, retryable: false, exit: 3 },
+  'task.deadline_passed': { http: 422, retryable: false, exit: 5 },
+  'task.move_refused': { http: 409, retryable: false, exit: 1 },
+  'task.not_found': { http: 404, retryable: false, exit: 2 },
+  'task.subtask_failed': { http: 422, retryable: false, exit: 5 },
+  'test.none_found': { http: 422, retryable: false, exit: 5 },
+  'test.runner_failed': { http: 422, retryable: false, exit: 5 },
+  'test.runner_unknown': { http: 422, retryable: false, exit: 2 },
+  'test.unit_timed_out': { http: 422, retryable: false, exit: 5 },
+  'tests.failed': { http: 422, retryable: false, exit: 5 },
+  'worker.auth_refused': { http: 422, retryable: false, exit: 1 },
+  'worker.bootstrap_failed': { http: 422, retryable: false, exit: 1 },
+  'worker.busy': { http: 409, retryable: true, exit: 1 },
+  'worker.disk_full': { http: 507, retryable: true, exit: 1 },
+  'worker.exists': { http: 409, retryable: false, exit: 2 },
+  'worker.host_key_changed': { http: 409, retryable: false, exit: 1 },
+  'worker.host_key_revoked': { http: 409, retryable: false, exit: 1 },
+  'worker.host_key_unknown': { http: 409, retryable: false, exit: 1 },
+  'worker.link_lost': { http: 503, retryable: true, exit: 1 },
+  'worker.not_found': { http: 404, retryable: false, exit: 2 },
+  'worker.platform_unsupported': { http: 422, retryable: false, exit: 1 },
+  'worker.protocol_violation': { http: 502, retryable: true, exit: 1 },
+  'worker.stale_epoch': { http: 409, retryable: false, exit: 1 },
+  'worker.unreachable': { http: 503, retryable: true, exit: 1 },
+  'workspace.failed': { http: 422, retryable: true, exit: 5 },
+  'workspace.setup_failed': { http: 422, retryable: false, exit: 5 },
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** What a caller is told: which error, the fact in a sentence, and the command that mends it. */
+export interface ErrorFact {
+  code: ErrorCode;
+  message: string;
+  next?: string;
+  details?: Record<string, unknown>;
+}
+
+/** A refusal the caller can act on. A bug is a plain `Error` and never becomes one of these. */
+export class CodedError extends Error {
+  override readonly name = 'CodedError';
+  readonly code: ErrorCode;
+  /** The one command (or act) that mends it, as a person would type it. */
+  readonly next: string | undefined;
+  /** Facts for programs: ids, names, measured numbers. */
+  readonly details: Record<string, unknown> | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { next?: string | undefined; cause?: unknown; details?: Record<string, unknown> | undefined } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.next = options.next;
+    this.details = options.details;
+  }
+
+  /** The part that may be stored or sent: no stack, no cause. */
+  toFact(): ErrorFact {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.next !== undefined && { next: this.next }),
+      ...(this.details !== undefined && { details: this.details }),
+    };
+  }
+
+  static fromFact(fact: ErrorFact): CodedError {
+    return new CodedError(fact.code, fact.message, { next: fact.next, details: fact.details });
+  }
+}
+
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERROR_CODES, text);
+}

@@ -1,0 +1,100 @@
+import { z } from 'zod';
+
+/** A folder of the tree at one commit of a registered project. */
+const source = {
+  project: z.string().describe('Id or name of a registered project'),
+  commit: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/).describe('Full commit hash the server already holds'),
+};
+
+/** The command that makes a fresh checkout ready, e.g. `npm ci`; its outputs are cached by the files it depends on. */
+export const setupCommand = z.strictObject({
+  command: z.string().min(1).describe('Shell command, run in the checkout'),
+  inputs: z.array(z.string()).describe('Tracked files whose content decides the outcome, e.g. package-lock.json'),
+  timeoutMs: z.number().int().positive().default(900_000),
+});
+export type SetupCommand = z.infer<typeof setupCommand>;
+
+export const shellSpec = z.strictObject({
+  command: z.string().min(1).describe('Program for /bin/sh'),
+  env: z.record(z.string(), z.string()).default({}),
+  cwd: z.string().optional().describe('Folder to start in, relative to the checkout'),
+  project: source.project.optional(),
+  commit: source.commit.optional(),
+  setup: setupCommand.optional(),
+  timeoutMs: z.number().int().positive().optional().describe('Wall time of the command in milliseconds'),
+});
+export type ShellSpec = z.infer<typeof shellSpec>;
+
+export const buildSpec = z.strictObject({
+  ...source,
+  targets: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1),
+        command: z.string().min(1),
+        inputs: z.array(z.string()).min(1).describe('Globs of tracked files that decide the outcome'),
+        outputs: z.array(z.string()).min(1).describe('Globs of files the command leaves'),
+        needs: z.array(z.string()).default([]).describe('Targets whose outputs must be in place first'),
+        requires: z.array(z.string()).default([]).describe('Capabilities of the worker'),
+        env: z.record(z.string(), z.string()).default({}),
+      }),
+    )
+    .min(1),
+  setup: setupCommand.optional(),
+  timeoutMs: z.number().int().positive().optional(),
+});
+export type BuildSpec = z.infer<typeof buildSpec>;
+
+export const TEST_RUNNERS = ['vitest', 'jest', 'mocha', 'node-test', 'pytest', 'go-test', 'cargo-test', 'junit'] as const;
+
+/** Any command that runs the named files and writes JUnit XML. */
+export const junitCommand = z.strictObject({
+  command: z.string().includes('{files}').describe('Shell command; {files} becomes the quoted file names'),
+  files: z.array(z.string()).min(1).describe('Globs of test files'),
+  junit: z.string().describe('Glob of the XML files it writes, relative to the checkout'),
+});
+
+export const testSpec = z.strictObject({
+  ...source,
+  runner: z.enum(TEST_RUNNERS).optional().describe('Found from the tree when absent'),
+  junit: junitCommand.optional(),
+  patterns: z.array(z.string()).default([]).describe('Only units whose path contains one of these'),
+  args: z.array(z.string()).default([]).describe('Passed to the runner as they are'),
+  env: z.record(z.string(), z.string()).default({}),
+  setup: setupCommand.nullable().optional().describe('Found from the lock file when absent; null for none'),
+  coverage: z.boolean().default(false),
+  maxSlots: z.number().int().positive().optional().describe('Use at most this many slots of the pool'),
+  unitTimeoutMs: z.number().int().positive().default(300_000).describe('Longest a single unit may run'),
+  retryFailures: z.boolean().default(true).describe('Run failed units once more, to name flaky tests'),
+});
+export type TestSpec = z.infer<typeof testSpec>;
+
+export const TASK_KINDS = ['shell', 'build', 'test'] as const;
+export type TaskKindName = (typeof TASK_KINDS)[number];
+
+/** What happens when the worker of a running attempt falls silent, and how often a failure is tried again. */
+export const taskPolicy = z.strictObject({
+  /** Tries in all, the first one included. */
+  maxAttempts: z.number().int().min(1).max(100).default(1),
+  /** Pause before try n+1: `backoffMs × 2^(n−1)`, at most ten minutes, ± 20 %. */
+  backoffMs: z.number().int().nonnegative().default(1_000),
+});
+export type TaskPolicy = z.infer<typeof taskPolicy>;
+
+const common = {
+  name: z.string().max(200).optional().describe('One line for people; made from the spec when absent'),
+  priority: z.number().int().min(-100).max(100).default(0).describe('Higher goes first'),
+  requires: z.array(z.string()).default([]).describe('Capability labels the worker must have'),
+  worker: z.string().optional().describe('Only this worker (id or name)'),
+  deadlineMs: z.number().int().positive().optional().describe('Milliseconds from now until it is given up'),
+  policy: taskPolicy.prefault({}),
+};
+
+export const taskSubmission = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('shell'), spec: shellSpec, ...common }),
+  z.strictObject({ kind: z.literal('build'), spec: buildSpec, ...common }),
+  z.strictObject({ kind: z.literal('test'), spec: testSpec, ...common }),
+]);
+export type TaskSubmission = z.infer<typeof taskSubmission>;
+/** As a client writes it: what has a default may be left out. */
+export type TaskSubmissionInput = z.input<typeof taskSubmission>;
