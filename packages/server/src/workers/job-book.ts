@@ -1,0 +1,52 @@
+import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
+import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
+
+/** An attempt that a worker should know of, as the database has it. */
+export interface WantedJob {
+  attempt: AttemptId;
+  spec: JobSpec;
+  /** Cancelled on the server, not yet confirmed by the worker. */
+  cancelAsked: boolean;
+}
+
+export interface OutputPiece {
+  attempt: AttemptId;
+  stream: string;
+  offset: number;
+  bytes: Uint8Array;
+}
+
+/**
+ * Where the books of attempts are kept: what the worker link needs from the tasks above it. Every promise resolves
+ * after the database has committed.
+ */
+export interface JobBook {
+  /** Attempts assigned to the worker that are not complete: sent again after each new link. */
+  wantedJobs(worker: WorkerId): Promise<WantedJob[]>;
+  /**
+   * Takes the worker's news. Repeats and late reports are harmless.
+   * @returns `collect`: streams whose bytes are still to be fetched, with the offset stored so far; `forget`: the
+   *   outcome and all output are stored (or nobody wants them), so the worker may delete the job
+   */
+  takeReports(worker: WorkerId, reports: JobReport[]): Promise<JobOrder[]>;
+  /** Stores output; resolves when it may be acknowledged. Pieces already stored are skipped. */
+  storeOutput(pieces: OutputPiece[]): Promise<void>;
+  /** The environment secrets of an attempt; never stored with its spec. */
+  secretsOf(attempt: AttemptId): Promise<Record<string, string>>;
+}
+
+export interface JobOrder {
+  attempt: AttemptId;
+  collect: { stream: string; from: number }[];
+  forget: boolean;
+}
+
+/** Byte services that a worker may reach through its own link. */
+export interface WorkerServices {
+  /** Runs `git upload-pack` for a project; the worker's bytes go to `input`, git's answer comes from `output`. */
+  openUploadPack(project: string): Promise<{ input: NodeJS.WritableStream; output: NodeJS.ReadableStream; close(): void }>;
+  /** @returns `undefined` when nobody has the blob and the asker should produce it (others who ask wait for it) */
+  readBlob(key: string, worker: WorkerId, signal: AbortSignal): Promise<NodeJS.ReadableStream | undefined>;
+  /** Stores the stream under the key; atomic, and a second writer of the same key is harmless. */
+  writeBlob(key: string, worker: WorkerId, content: NodeJS.ReadableStream): Promise<void>;
+}

@@ -1,0 +1,29 @@
+import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
+import type { JobSpec } from '@helixcode/protocol/worker/job';
+import type { WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import type { WorkerAdmission, WorkerState } from '@helixcode/protocol/worker/worker-state';
+
+/** A worker as placement sees it: facts held in memory by the server that has its link. */
+export interface PoolWorker {
+  id: WorkerId;
+  name: string;
+  state: WorkerState;
+  admission: WorkerAdmission;
+  slots: number;
+  labels: ReadonlySet<string>;
+  load: WorkerLoad | undefined;
+  /** Projects with a checkout there. */
+  warmProjects: ReadonlySet<string>;
+}
+
+/** What the tasks ask of the workers this server holds. */
+export interface WorkerPool {
+  /** All workers that are not removed, whatever their state. */
+  workers(): PoolWorker[];
+  /** Sends the job if the link is up; if not, it is sent by the next link (the book has it). */
+  assign(worker: WorkerId, attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
+  /** Asks the worker to stop the job; safe to repeat. */
+  cancel(worker: WorkerId, attempt: AttemptId, graceMs: number): void;
+  /** Called with a word on every change that may let work be placed (a worker is up, has room, is opened). */
+  onChange(listener: () => void): void;
+}
