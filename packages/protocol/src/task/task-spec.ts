@@ -17,6 +17,7 @@ export type SetupCommand = z.infer<typeof setupCommand>;
 export const shellSpec = z.strictObject({
   command: z.string().min(1).describe('Program for /bin/sh'),
   env: z.record(z.string(), z.string()).default({}),
+  each: z.array(z.string()).min(1).max(100_000).optional().describe('One subtask per item; the command reads it from $HELIX_ITEM'),
   cwd: z.string().optional().describe('Folder to start in, relative to the checkout'),
   project: source.project.optional(),
   commit: source.commit.optional(),
@@ -74,8 +75,10 @@ export type TaskKindName = (typeof TASK_KINDS)[number];
 
 /** What happens when the worker of a running attempt falls silent, and how often a failure is tried again. */
 export const taskPolicy = z.strictObject({
-  /** Tries in all, the first one included. */
+  /** Tries in all, the first one included, while the command itself fails. */
   maxAttempts: z.number().int().min(1).max(100).default(1),
+  /** How often it is started again elsewhere after a worker lost it or could not start it; 0: it must not run twice. */
+  replaceLost: z.number().int().min(0).max(100).default(2),
   /** Pause before try n+1: `backoffMs × 2^(n−1)`, at most ten minutes, ± 20 %. */
   backoffMs: z.number().int().nonnegative().default(1_000),
 });

@@ -40,6 +40,8 @@ export const jobSpec = z.object({
   killGraceMs: z.number().int().nonnegative().default(5_000),
   /** Largest size of stdout and of stderr; a job that writes more is stopped with `output.too_large`. */
   outputLimitBytes: z.number().int().positive(),
+  /** Blobs of archives that are unpacked into the checkout before the command starts: outputs of earlier jobs. */
+  inputs: z.array(z.string()).optional(),
   /** After exit 0: files of the workspace that match become one archive, stored on the server by its hash. */
   outputs: z.array(z.string()).optional(),
 });

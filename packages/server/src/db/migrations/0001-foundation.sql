@@ -117,8 +117,6 @@ create table distributed_tasks (
   max_slots      int,
   policy         jsonb not null,
   attempts       int not null default 0,
-  -- Dependencies that are not completed yet.
-  blocked_by     int not null default 0,
   waiting_for    text,
   progress       jsonb,
   result         jsonb,
