@@ -16,6 +16,7 @@ export const ERROR_CODES = {
   'database.folder_closed': { http: 500, retryable: false, exit: 1 },
   'database.migration_refused': { http: 500, retryable: false, exit: 1 },
   'database.start_failed': { http: 500, retryable: false, exit: 1 },
+  'database.stop_failed': { http: 500, retryable: true, exit: 1 },
   'database.unavailable': { http: 503, retryable: true, exit: 1 },
   'job.command_failed': { http: 422, retryable: false, exit: 5 },
   'job.lost': { http: 409, retryable: true, exit: 5 },
