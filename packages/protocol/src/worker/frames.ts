@@ -3,10 +3,8 @@ import { CodedError } from '../errors.ts';
 import { machineFacts, workerLoad } from './capabilities.ts';
 import { jobReport, jobSpec } from './job.ts';
 
-/** Printed by `attach` before the first frame; whatever a login shell wrote ahead of it is skipped. */
-export const PREAMBLE = '\n<<helix-worker/1>>\n';
-/** How much foreign text may stand before the preamble. */
-export const PREAMBLE_SEARCH_BYTES = 64 * 1024;
+export { PREAMBLE, PREAMBLE_SEARCH_BYTES } from './preamble.ts';
+
 export const PROTOCOL_VERSION = 1;
 /** A longer frame is a fault of the sender, and ends the link. */
 export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
@@ -55,12 +53,22 @@ export const workerMessage = z.discriminatedUnion('t', [
   z.object({ t: z.literal('pong'), at: z.number(), load: workerLoad, warmProjects: z.array(z.string()) }),
   z.object({ t: z.literal('job'), job: jobReport }),
   z.object({ t: z.literal('facts'), facts: machineFacts }),
-  /** A byte tunnel to a service of the server. The bytes of both directions are data frames of `ch`. */
+  /**
+   * A byte tunnel to a service of the server. The bytes of both directions are data frames of `ch`, each direction with
+   * its own offsets, acks (of bytes taken, not stored) and window. `eof` closes one direction; the tunnel is over when
+   * both have said it, or when either side says `close`. Nothing is answered before data: a tunnel is open at once.
+   *
+   * - `upload-pack`: stdin and stdout of `git upload-pack`, as protocol version 0 or 2, the server chooses.
+   * - `blob-get`: the content, then `eof`. While another worker produces the blob the server stays silent;
+   *   `close` with error `absent` makes the asker its producer.
+   * - `blob-put`: content and `eof` from the worker; the server says `eof` when the blob is stored. A producer that
+   *   failed opens it and says `close` with an error, so that somebody else becomes the producer.
+   */
   z.object({
     t: z.literal('tunnel'),
     ch: channel,
     service: z.enum(['upload-pack', 'blob-get', 'blob-put']),
-    /** `upload-pack`: the project. `blob-get`, `blob-put`: the key. */
+    /** `upload-pack`: the project. Blobs: sha256 of the content in hex, or `setup-<key>-<platform>`. */
     name: z.string(),
   }),
   z.object({ t: z.literal('ack'), ch: channel, upto: z.number().int() }),
