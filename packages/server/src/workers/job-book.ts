@@ -37,6 +37,8 @@ export interface JobBook {
 
 export interface JobOrder {
   attempt: AttemptId;
+  /** Nobody wants this attempt any more (it was replaced or cancelled): stop it if it still runs. */
+  cancel: boolean;
   collect: { stream: string; from: number }[];
   forget: boolean;
 }

@@ -1,0 +1,104 @@
+import { DBOS } from '@dbos-inc/dbos-sdk';
+import type { ServerId } from '@helixcode/protocol/ids';
+
+/** What a driver says after looking at its subject: it is over, or it wants to look again. */
+export type Turn = { over: true } | { over: false; lookAgainMs: number };
+
+/**
+ * Runs *drivers*: re-entrant functions that look at our tables and move one subject on. A driver survives a crash of
+ * the server: after a restart it is called again, for our tables are the truth and it keeps nothing else.
+ */
+export interface DurableEngine {
+  /** Starts the driver named `id`; starting it again while it lives, or after it is over, changes nothing. */
+  start(id: string): Promise<void>;
+  /** Makes the driver look now instead of at its own time. Several calls before it looks are one. */
+  wake(id: string): void;
+  /** Stops the driver between two turns; its subject stays as it is. */
+  cancel(id: string): Promise<void>;
+  /** Drivers end at their next turn and go on after the next start; returns when none is under way. */
+  close(): Promise<void>;
+}
+
+/**
+ * Bumped by hand when a driver's steps change in a way that a half-done one could not go on with: the library never
+ * recovers a driver of another version.
+ */
+const DRIVER_VERSION = '1';
+/** How long a driver may take to notice a wake-up that was lost with a crash. */
+const LONGEST_WAIT_MS = 60_000;
+const PAUSE_AFTER_FAILURE_MS = 1_000;
+const WAKE = 'wake';
+
+export interface DurableEngineOptions {
+  databaseUrl: string;
+  /** Stable over restarts and unique among servers: what a crashed server left is recovered under its id. */
+  serverId: ServerId;
+  /** One turn of the driver `id`. What it throws is logged, and the turn is tried again. */
+  turn(id: string): Promise<Turn>;
+  log: { warn(fact: object, sentence: string): void; error(fact: object, sentence: string): void };
+}
+
+/** Opens the engine; its own tables live in the schema `dbos` of the same database. One engine a process. */
+export async function openDurableEngine(options: DurableEngineOptions): Promise<DurableEngine> {
+  const { log } = options;
+  DBOS.setConfig({
+    name: 'helixcode',
+    systemDatabaseUrl: options.databaseUrl,
+    systemDatabasePoolSize: 6,
+    applicationVersion: DRIVER_VERSION,
+    executorID: options.serverId,
+    logger: {
+      info: () => {},
+      debug: () => {},
+      warn: (message: unknown) => log.warn({ engine: String(message) }, 'the durable engine warns'),
+      error: (message: unknown) => log.error({ engine: String(message) }, 'the durable engine reports an error'),
+    },
+  });
+
+  async function takeTurn(id: string): Promise<Turn> {
+    wakesUnderWay.delete(id);
+    try {
+      return await options.turn(id);
+    } catch (cause) {
+      log.error({ driver: id, err: cause }, 'a turn of a driver failed and will be tried again');
+      return { over: false, lookAgainMs: PAUSE_AFTER_FAILURE_MS };
+    }
+  }
+
+  // A wake-up under way to a driver that has not looked yet makes further ones needless.
+  const wakesUnderWay = new Set<string>();
+
+  const drive = DBOS.registerWorkflow(
+    async (id: string): Promise<void> => {
+      for (;;) {
+        const turn = await DBOS.runStep(() => takeTurn(id), { name: 'turn' });
+        if (turn.over) return;
+        const waitMs = Math.min(turn.lookAgainMs, LONGEST_WAIT_MS);
+        await DBOS.recv(WAKE, { timeoutSeconds: Math.max(waitMs, 20) / 1000, pollingIntervalMs: 5_000 });
+      }
+    },
+    { name: 'drive', maxRecoveryAttempts: 1_000_000 },
+  );
+  await DBOS.launch();
+
+  return {
+    async start(id) {
+      await DBOS.startWorkflow(drive, { workflowID: id })(id);
+    },
+    wake(id) {
+      if (wakesUnderWay.has(id)) return;
+      wakesUnderWay.add(id);
+      DBOS.send(id, true, WAKE).catch((cause: unknown) => {
+        wakesUnderWay.delete(id);
+        // No driver has this id yet, or the database is away: the driver looks by itself when its wait is over.
+        log.warn({ driver: id, cause }, 'a wake-up did not reach its driver');
+      });
+    },
+    async cancel(id) {
+      await DBOS.cancelWorkflow(id);
+    },
+    async close() {
+      await DBOS.shutdown({ workflowCompletionTimeoutMS: 1_000 });
+    },
+  };
+}

@@ -1,0 +1,105 @@
+import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
+import { isOver } from '@helixcode/protocol/task/attempt-state';
+import type { JobReport } from '@helixcode/protocol/worker/job';
+import { createBatchWriter } from '../db/batch-writer.ts';
+import { appendEvents, type NewEvent } from '../events/event-log.ts';
+import type { JobBook, JobOrder, OutputPiece } from '../workers/job-book.ts';
+import { type AttemptStanding, completeAttempts, insertOutput, listWantedJobs, loseAttempts, type MovedAttempt, readStandings, takeReports } from './attempt-sql.ts';
+import { settleAttempts } from './settle-attempts.ts';
+import type { TaskContext } from './task-context.ts';
+
+/** Writes wait for each other at most this long to share a commit; when nothing else is under way, not at all. */
+const BATCH_WINDOW_MS = 50;
+const REPORTS_AT_ONCE = 500;
+
+/** The books of attempts over the database: what workers report becomes states, output and outcomes. */
+export function openAttemptBook(context: TaskContext & { nameOfWorker(id: WorkerId): string }): JobBook & { loseWorker(worker: WorkerId, reason: { code: 'job.lost'; message: string }): Promise<void>; drain(): Promise<void> } {
+  const orders = new WeakMap<JobReport, JobOrder>();
+  const reportBatch = createBatchWriter<JobReport>({
+    windowMs: BATCH_WINDOW_MS,
+    maxItems: REPORTS_AT_ONCE,
+    flush: async (reports) => {
+      for (const [report, order] of await takeReportsOnce(context, reports)) orders.set(report, order);
+    },
+  });
+
+  return {
+    wantedJobs: (worker) => listWantedJobs(context.db, worker),
+
+    async takeReports(_worker, reports) {
+      await Promise.all(reports.map((report) => reportBatch.add(report)));
+      return reports.flatMap((report) => orders.get(report) ?? []);
+    },
+
+    storeOutput: (pieces: OutputPiece[]) => insertOutput(context.db, pieces),
+
+    secretsOf: async () => ({}),
+
+    async loseWorker(worker, reason) {
+      const after = await context.db.tx(async (tx) => {
+        const lost = await loseAttempts(tx, worker, reason);
+        return settleAttempts(tx, context, lost);
+      });
+      context.wakeEvents();
+      after();
+    },
+
+    drain: () => reportBatch.drain(),
+  };
+}
+
+async function takeReportsOnce(context: TaskContext & { nameOfWorker(id: WorkerId): string }, reports: JobReport[]): Promise<Map<JobReport, JobOrder>> {
+  // Of several reports about one attempt the last is the newest; the others need no order of their own.
+  const newest = new Map(reports.map((report) => [report.attempt as AttemptId, report]));
+  const { standings, after } = await context.db.tx(async (tx) => {
+    const moved = await takeReports(tx, [...newest.values()]);
+    const standings = await readStandings(tx, [...newest.keys()]);
+    const complete = standings.filter((row) => !row.is_complete && isOver(row.state) && isStored(row)).map((row) => row.id);
+    const closed = complete.length > 0 ? await completeAttempts(tx, complete) : [];
+    if (moved.length > 0) await appendEvents(tx, moved.map((attempt) => toEvent(attempt, context.nameOfWorker(attempt.worker_id))));
+    const after = await settleAttempts(tx, context, closed);
+    const closedIds = new Set(closed.map((attempt) => attempt.id));
+    return { standings: standings.map((row) => (closedIds.has(row.id) ? { ...row, is_complete: true } : row)), after };
+  });
+  context.wakeEvents();
+  after();
+
+  const standingById = new Map(standings.map((row) => [row.id, row]));
+  return new Map(
+    reports.map((report) => [report, toOrder(report, standingById.get(report.attempt as AttemptId))]),
+  );
+}
+
+function isStored(attempt: AttemptStanding): boolean {
+  return Object.entries(attempt.streams).every(([stream, length]) => (attempt.stored[stream] ?? 0) >= length);
+}
+
+function toOrder(report: JobReport, standing: AttemptStanding | undefined): JobOrder {
+  const attempt = report.attempt as AttemptId;
+  // Unknown here, or closed without this worker's word: nobody waits for it.
+  if (!standing || standing.is_complete) return { attempt, collect: [], cancel: !isOver(report.state), forget: isOver(report.state) };
+  const isRunning = !isOver(report.state);
+  const streams = isRunning ? { out: 0, err: 0, ...report.streams } : report.streams;
+  const collect = Object.entries(streams)
+    .map(([stream, length]) => ({ stream, from: standing.stored[stream] ?? 0, length }))
+    .filter((row) => (isRunning && report.state === 'running') || row.from < row.length)
+    .map(({ stream, from }) => ({ stream, from }));
+  return { attempt, collect, cancel: standing.cancel_asked && isRunning, forget: false };
+}
+
+function toEvent(attempt: MovedAttempt, workerName: string): NewEvent {
+  return {
+    root: attempt.root_id,
+    task: attempt.task_id,
+    worker: attempt.worker_id,
+    body: {
+      type: 'attempt.moved',
+      attempt: attempt.id,
+      number: attempt.number,
+      worker: workerName,
+      to: attempt.state,
+      ...(attempt.exit_code !== null && { exitCode: attempt.exit_code }),
+      ...(attempt.reason && { reason: attempt.reason }),
+    },
+  };
+}

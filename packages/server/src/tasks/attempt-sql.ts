@@ -1,0 +1,203 @@
+import type { AttemptId, TaskId, WorkerId } from '@helixcode/protocol/ids';
+import { ATTEMPT_MOVES, type AttemptState, attemptStatesBefore, isOver } from '@helixcode/protocol/task/attempt-state';
+import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
+import type { Db } from '../db/db.ts';
+import type { OutputPiece, WantedJob } from '../workers/job-book.ts';
+import type { AttemptRow } from './task-row.ts';
+
+const OVER_STATES = (Object.keys(ATTEMPT_MOVES) as AttemptState[]).filter(isOver);
+
+export interface NewAttempt {
+  id: AttemptId;
+  task: TaskId;
+  number: number;
+  worker: WorkerId;
+  isCopy: boolean;
+}
+
+export async function insertAttempts(db: Db, attempts: NewAttempt[]): Promise<void> {
+  await db.query(
+    `insert into task_attempts (id, task_id, number, worker_id, state, is_copy)
+     select id, task_id, number, worker_id, 'assigned', is_copy
+       from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::boolean[]) as n(id, task_id, number, worker_id, is_copy)`,
+    [
+      attempts.map((attempt) => attempt.id),
+      attempts.map((attempt) => attempt.task),
+      attempts.map((attempt) => attempt.number),
+      attempts.map((attempt) => attempt.worker),
+      attempts.map((attempt) => attempt.isCopy),
+    ],
+  );
+}
+
+/** Jobs that hold a slot, by worker. */
+export async function countTakenSlots(db: Db): Promise<{ worker_id: WorkerId; root_id: TaskId; taken: number }[]> {
+  const { rows } = await db.query<{ worker_id: WorkerId; root_id: TaskId; taken: number }>(
+    `select a.worker_id, t.root_id, count(*)::int as taken
+       from task_attempts a join distributed_tasks t on t.id = a.task_id
+      where not a.is_complete and a.state in ('assigned', 'preparing', 'running') group by 1, 2`,
+  );
+  return rows;
+}
+
+export async function listWantedJobs(db: Db, worker: WorkerId): Promise<WantedJob[]> {
+  const { rows } = await db.query<{ attempt: AttemptId; spec: JobSpec; cancelAsked: boolean }>(
+    `select a.id as attempt, t.job as spec, a.cancel_asked as "cancelAsked"
+       from task_attempts a join distributed_tasks t on t.id = a.task_id where a.worker_id = $1 and not a.is_complete`,
+    [worker],
+  );
+  return rows;
+}
+
+export interface MovedAttempt {
+  id: AttemptId;
+  task_id: TaskId;
+  root_id: TaskId;
+  number: number;
+  worker_id: WorkerId;
+  state: AttemptState;
+  exit_code: number | null;
+  reason: AttemptRow['reason'];
+}
+
+/**
+ * Takes reports: moves each attempt that the report really moves (the state table is the guard), keeps the numbers of
+ * all. @returns only the attempts whose state changed
+ */
+export async function takeReports(db: Db, reports: JobReport[]): Promise<MovedAttempt[]> {
+  const { rows } = await db.query<MovedAttempt>(
+    `update task_attempts a
+        set state = r.state, exit_code = r.exit_code, reason = nullif(r.reason, 'null'), streams = r.streams,
+            wall_ms = coalesce(r.wall_ms, a.wall_ms), cpu_ms = coalesce(r.cpu_ms, a.cpu_ms),
+            prepare_ms = coalesce(r.prepare_ms, a.prepare_ms), outputs_blob = r.outputs_blob,
+            started_at = case when r.state in ('running', 'exited') and a.started_at is null
+                              then now() - make_interval(secs => coalesce(r.wall_ms, 0) / 1000.0) else a.started_at end,
+            finished_at = case when r.state = any($2) then now() end
+       from (select x->>'attempt' as id, x->>'state' as state, (x->>'exitCode')::int as exit_code, x->'reason' as reason,
+                    x->'streams' as streams, (x->>'wallMs')::float8 as wall_ms, (x->>'cpuMs')::float8 as cpu_ms,
+                    (x->>'prepareMs')::float8 as prepare_ms, x->>'outputsBlob' as outputs_blob
+               from jsonb_array_elements($1::jsonb) x) r, distributed_tasks t
+      where a.id = r.id and t.id = a.task_id and not a.is_complete
+        and a.state = any(case r.state when 'preparing' then $3::text[] when 'running' then $4::text[] else $5::text[] end)
+      returning a.id, a.task_id, t.root_id, a.number, a.worker_id, a.state, a.exit_code, a.reason`,
+    [
+      JSON.stringify(reports),
+      OVER_STATES,
+      attemptStatesBefore('preparing'),
+      attemptStatesBefore('running'),
+      attemptStatesBefore('exited'),
+    ],
+  );
+  return rows;
+}
+
+export interface AttemptStanding {
+  id: AttemptId;
+  task_id: TaskId;
+  state: AttemptState;
+  is_complete: boolean;
+  cancel_asked: boolean;
+  streams: Record<string, number>;
+  /** Stream → bytes stored so far. */
+  stored: Record<string, number>;
+}
+
+/** How far attempts and their output are stored. */
+export async function readStandings(db: Db, attempts: AttemptId[]): Promise<AttemptStanding[]> {
+  const { rows } = await db.query<AttemptStanding>(
+    `select a.id, a.task_id, a.state, a.is_complete, a.cancel_asked, a.streams,
+            coalesce((select jsonb_object_agg(s.stream, s.length)
+                        from (select c.stream, max(c.off + octet_length(c.data)) as length from output_chunks c
+                               where c.attempt_id = a.id group by c.stream) s), '{}') as stored
+       from task_attempts a where a.id = any($1)`,
+    [attempts],
+  );
+  return rows;
+}
+
+/** Closes attempts whose outcome and output are stored to the end; only the first closer gets the row. */
+export async function completeAttempts(db: Db, attempts: AttemptId[]): Promise<AttemptRow[]> {
+  const { rows } = await db.query<AttemptRow>(
+    `update task_attempts set is_complete = true where id = any($1) and not is_complete returning *`,
+    [attempts],
+  );
+  return rows;
+}
+
+/** Stores output; a piece whose start is already stored is skipped, and a piece of an unknown attempt is dropped. */
+export async function insertOutput(db: Db, pieces: OutputPiece[]): Promise<void> {
+  await db.query(
+    `insert into output_chunks (attempt_id, stream, off, data)
+     select p.attempt_id, p.stream, p.off, p.data
+       from unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[]) as p(attempt_id, stream, off, data)
+      where exists (select 1 from task_attempts a where a.id = p.attempt_id)
+     on conflict do nothing`,
+    [
+      pieces.map((piece) => piece.attempt),
+      pieces.map((piece) => piece.stream),
+      pieces.map((piece) => piece.offset),
+      pieces.map((piece) => Buffer.from(piece.bytes.buffer, piece.bytes.byteOffset, piece.bytes.byteLength)),
+    ],
+  );
+}
+
+/** The chunk that holds byte `from` and those after it, in order, until `limit` chunks. */
+export async function readOutput(db: Db, attempt: AttemptId, stream: string, from: number, limit: number): Promise<{ off: number; data: Buffer }[]> {
+  const { rows } = await db.query<{ off: number; data: Buffer }>(
+    `select off, data from output_chunks where attempt_id = $1 and stream = $2
+        and off >= coalesce((select max(off) from output_chunks where attempt_id = $1 and stream = $2 and off <= $3), 0)
+      order by off limit $4`,
+    [attempt, stream, from, limit],
+  );
+  return rows;
+}
+
+/** Bytes stored of a stream; 0 when there is none. */
+export async function readStreamLength(db: Db, attempt: AttemptId, stream: string): Promise<number> {
+  const { rows } = await db.query<{ length: number }>(
+    `select coalesce(max(off + octet_length(data)), 0)::bigint as length from output_chunks where attempt_id = $1 and stream = $2`,
+    [attempt, stream],
+  );
+  return rows[0]?.length ?? 0;
+}
+
+export async function listAttempts(db: Db, root: TaskId): Promise<AttemptRow[]> {
+  const { rows } = await db.query<AttemptRow>(
+    `select a.* from task_attempts a join distributed_tasks t on t.id = a.task_id where t.root_id = $1 order by a.number`,
+    [root],
+  );
+  return rows;
+}
+
+export async function listAttemptsOfTask(db: Db, task: TaskId): Promise<AttemptRow[]> {
+  const { rows } = await db.query<AttemptRow>(`select * from task_attempts where task_id = $1 order by number`, [task]);
+  return rows;
+}
+
+/** Asks for the end of every live attempt of these tasks, but `keep`. */
+export async function askCancel(db: Db, tasks: TaskId[], keep: AttemptId | undefined): Promise<{ id: AttemptId; worker_id: WorkerId }[]> {
+  const { rows } = await db.query<{ id: AttemptId; worker_id: WorkerId }>(
+    `update task_attempts set cancel_asked = true
+      where task_id = any($1) and not is_complete and id is distinct from $2 returning id, worker_id`,
+    [tasks, keep ?? null],
+  );
+  return rows;
+}
+
+/** Declares the live attempts of a worker lost: it has been silent for too long, or was removed. */
+export async function loseAttempts(db: Db, worker: WorkerId, reason: object): Promise<AttemptRow[]> {
+  const { rows } = await db.query<AttemptRow>(
+    `update task_attempts set state = 'lost', reason = $2, is_complete = true, finished_at = now()
+      where worker_id = $1 and not is_complete returning *`,
+    [worker, JSON.stringify(reason)],
+  );
+  return rows;
+}
+
+export async function countLiveAttempts(db: Db, worker: WorkerId): Promise<number> {
+  const { rows } = await db.query<{ count: number }>(
+    `select count(*)::int as count from task_attempts where worker_id = $1 and not is_complete and state = any($2)`,
+    [worker, ['assigned', 'preparing', 'running']],
+  );
+  return rows[0]?.count ?? 0;
+}

@@ -1,0 +1,108 @@
+import { ERROR_CODES, type ErrorFact, isErrorCode } from '@helixcode/protocol/errors';
+import type { AttemptId, TaskId } from '@helixcode/protocol/ids';
+import { appendEvents, type NewEvent } from '../events/event-log.ts';
+import type { Db } from '../db/db.ts';
+import { askCancel } from './attempt-sql.ts';
+import { CANCEL_GRACE_MS, type TaskContext } from './task-context.ts';
+import type { AttemptRow } from './task-row.ts';
+import { type LeafMove, type LeafStanding, lockStandings, moveLeaves } from './task-sql.ts';
+
+const LONGEST_BACKOFF_MS = 600_000;
+
+/** What a leaf becomes now that one of its attempts is over; `undefined`: nothing, another attempt is under way. */
+export function judgeAttempt(leaf: LeafStanding, attempt: AttemptRow): Omit<LeafMove, 'id'> | undefined {
+  const ran = attempt.state === 'exited' && attempt.reason === null;
+  if (ran && (attempt.exit_code === 0 || leaf.policy.acceptExit === 'any')) return { to: 'completed', result: resultOf(attempt) };
+
+  const hasEnded = ran || attempt.reason?.code === 'job.timed_out' || attempt.reason?.code === 'output.too_large';
+  if (hasEnded) {
+    const failure = failureOf(leaf, attempt);
+    if (leaf.failed_tries < leaf.policy.maxAttempts) return { to: 'pending', failure, pauseMs: backoffMs(leaf) };
+    return { to: 'failed', failure, result: resultOf(attempt) };
+  }
+
+  if (leaf.live > 0) return undefined;
+  const failure = failureOf(leaf, attempt);
+  const mayHelp = isErrorCode(failure.code) ? ERROR_CODES[failure.code].retryable : true;
+  if (mayHelp && leaf.lost_tries <= leaf.policy.replaceLost) return { to: 'pending', failure, pauseMs: backoffMs(leaf) };
+  return { to: 'failed', failure };
+}
+
+/**
+ * Takes completed attempts to their tasks, in the transaction in which they were completed: a leaf is done, fails, or
+ * is tried again; attempts that raced it are asked to stop.
+ * @returns what to do after the commit
+ */
+export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' | 'wakeDriver' | 'wakePlacement'>, attempts: AttemptRow[]): Promise<() => void> {
+  if (attempts.length === 0) return () => {};
+  const leaves = new Map((await lockStandings(tx, [...new Set(attempts.map((attempt) => attempt.task_id))])).map((leaf) => [leaf.id, leaf]));
+  const moves = new Map<TaskId, LeafMove>();
+  for (const attempt of attempts) {
+    const leaf = leaves.get(attempt.task_id);
+    if (!leaf || leaf.state !== 'running' || moves.has(leaf.id)) continue;
+    const judged = judgeAttempt(leaf, attempt);
+    if (judged) moves.set(leaf.id, { id: leaf.id, ...judged });
+  }
+  if (moves.size === 0) return context.wakePlacement;
+
+  const moved = await moveLeaves(tx, [...moves.values()]);
+  const raced = moved.filter((leaf) => (leaves.get(leaf.id)?.live ?? 0) > 0).map((leaf) => leaf.id);
+  const losers = raced.length > 0 ? await askCancel(tx, raced, undefined) : [];
+  await appendEvents(tx, moved.map(toEvent));
+
+  return () => {
+    for (const loser of losers) context.pool.cancel(loser.worker_id, loser.id, CANCEL_GRACE_MS);
+    for (const parent of new Set(moved.map((leaf) => leaf.parent_id))) if (parent !== null) context.wakeDriver(parent);
+    context.wakePlacement();
+  };
+}
+
+function toEvent(leaf: LeafStanding | { id: TaskId; root_id: TaskId; state: LeafStanding['state']; failure: ErrorFact | null }): NewEvent {
+  const command = leaf.state === 'completed' ? 'complete' : leaf.state === 'failed' ? 'fail' : 'retry';
+  return {
+    root: leaf.root_id,
+    task: leaf.id,
+    body: { type: 'task.moved', from: 'running', to: leaf.state, command, ...(leaf.failure && { failure: leaf.failure }) },
+  };
+}
+
+/** What is kept of a leaf's outcome. */
+export interface LeafResult {
+  exitCode: number | null;
+  wallMs: number | null;
+  cpuMs: number | null;
+  outputsBlob?: string;
+  attempt: AttemptId;
+}
+
+function resultOf(attempt: AttemptRow): LeafResult {
+  return {
+    exitCode: attempt.exit_code,
+    wallMs: attempt.wall_ms,
+    cpuMs: attempt.cpu_ms,
+    attempt: attempt.id,
+    ...(attempt.outputs_blob !== null && { outputsBlob: attempt.outputs_blob }),
+  };
+}
+
+function failureOf(leaf: LeafStanding, attempt: AttemptRow): ErrorFact {
+  if (attempt.reason) return attempt.reason;
+  if (attempt.state === 'exited')
+    return {
+      code: 'job.command_failed',
+      message: `the command of ${leaf.name} ended with exit status ${attempt.exit_code}`,
+      next: `helix tasks logs ${leaf.id}`,
+      details: { exitCode: attempt.exit_code },
+    };
+  return {
+    code: 'job.lost',
+    message: `the outcome of ${leaf.name} is not known: its worker could not tell how the command ended`,
+    next: `helix tasks show ${leaf.root_id}`,
+  };
+}
+
+function backoffMs(leaf: LeafStanding): number {
+  const tries = Math.max(0, leaf.failed_tries + leaf.lost_tries - 1);
+  const pause = Math.min(leaf.policy.backoffMs * 2 ** tries, LONGEST_BACKOFF_MS);
+  return pause * (0.8 + Math.random() * 0.4);
+}

@@ -1,0 +1,27 @@
+import type { TaskId } from '@helixcode/protocol/ids';
+import type { Logger } from 'pino';
+import type { Db } from '../db/db.ts';
+import type { WorkerPool } from '../workers/worker-pool.ts';
+
+/** What the things that can happen to tasks need from around them. */
+export interface TaskContext {
+  db: Db;
+  pool: WorkerPool;
+  log: Logger;
+  /** Looks for work to place, soon. */
+  wakePlacement(): void;
+  /** Makes the driver of a task look at it, soon. */
+  wakeDriver(task: TaskId): void;
+  /** Tells those who follow the event log that a transaction with events has committed. */
+  wakeEvents(): void;
+  /** Largest stdout or stderr of one job. */
+  outputLimitBytes: number;
+}
+
+/** Names a driver of the durable engine: each round of a task (a retry begins a new one) has its own. */
+export function driverId(task: TaskId, round: number): string {
+  return `${task}.${round}`;
+}
+
+/** How long a cancelled job has between TERM and KILL. */
+export const CANCEL_GRACE_MS = 5_000;

@@ -1,0 +1,98 @@
+import type { ErrorFact } from '@helixcode/protocol/errors';
+import type { AttemptId, ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
+import type { AttemptState } from '@helixcode/protocol/task/attempt-state';
+import type { TaskState } from '@helixcode/protocol/task/task-state';
+import type { TaskKindName, TaskPolicy } from '@helixcode/protocol/task/task-spec';
+import type { JobSpec } from '@helixcode/protocol/worker/job';
+
+export interface Progress {
+  phase: string;
+  done: number;
+  total: number;
+}
+
+/** How the exit status of a leaf's command is taken: `any` leaves the judgement to the driver of its parent. */
+export interface LeafPolicy extends TaskPolicy {
+  acceptExit: 'zero' | 'any';
+}
+
+/** A row of `distributed_tasks`. */
+export interface TaskRow {
+  id: TaskId;
+  root_id: TaskId;
+  parent_id: TaskId | null;
+  key: string | null;
+  project_id: ProjectId | null;
+  kind: TaskKindName;
+  name: string;
+  is_leaf: boolean;
+  spec: unknown;
+  job: JobSpec | null;
+  state: TaskState;
+  priority: number;
+  requires: string[];
+  only_worker: WorkerId | null;
+  expected_ms: number | null;
+  may_copy: boolean;
+  max_slots: number | null;
+  policy: LeafPolicy;
+  attempts: number;
+  waiting_for: string | null;
+  progress: Progress | null;
+  result: unknown;
+  failure: ErrorFact | null;
+  memo: Record<string, unknown>;
+  not_before: Date;
+  deadline_at: Date | null;
+  created_by: string | null;
+  created_at: Date;
+  started_at: Date | null;
+  finished_at: Date | null;
+}
+
+/** A row of `task_attempts`. */
+export interface AttemptRow {
+  id: AttemptId;
+  task_id: TaskId;
+  number: number;
+  worker_id: WorkerId;
+  state: AttemptState;
+  exit_code: number | null;
+  reason: ErrorFact | null;
+  streams: Record<string, number>;
+  wall_ms: number | null;
+  cpu_ms: number | null;
+  prepare_ms: number | null;
+  outputs_blob: string | null;
+  is_complete: boolean;
+  is_copy: boolean;
+  cancel_asked: boolean;
+  assigned_at: Date;
+  started_at: Date | null;
+  finished_at: Date | null;
+}
+
+/** What a new row needs; the rest has defaults. */
+export interface NewTask {
+  id: TaskId;
+  root: TaskId;
+  parent?: TaskId;
+  key?: string;
+  project?: ProjectId;
+  kind: TaskKindName;
+  name: string;
+  isLeaf: boolean;
+  spec: unknown;
+  job?: JobSpec;
+  state: TaskState;
+  priority: number;
+  requires: string[];
+  onlyWorker?: WorkerId;
+  expectedMs?: number;
+  mayCopy?: boolean;
+  maxSlots?: number;
+  policy: LeafPolicy;
+  deadlineAt?: Date;
+  createdBy?: string;
+  result?: unknown;
+}
