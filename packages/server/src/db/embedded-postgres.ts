@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, fchownSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { chownSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
@@ -59,20 +59,14 @@ const logKeptBytes = 16 * 1024 * 1024;
  * @throws CodedError `database.folder_closed`, `database.binaries_missing`, `database.start_failed`
  */
 export async function startEmbeddedPostgres(folder: string, options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
-  const deadlineMs = performance.now() + startLimitMs;
-  const place = await openPlace(folder);
-  const lock = await startLock(place, deadlineMs);
   try {
-    const running = await adopt(place, deadlineMs);
-    if (running !== undefined) return embeddedPostgres(place, running, true);
-
-    const binaries = await postgresBinaries(place.folder, place.account);
-    if (!isCluster(place)) await makeCluster(place, binaries, options.settings ?? {});
-    return embeddedPostgres(place, await start(place, binaries, options.settings ?? {}, deadlineMs), false);
+    return await startOrAdopt(folder, options.settings ?? {}, performance.now() + startLimitMs);
   } catch (error) {
-    throw isErrno(error, 'EACCES') || isErrno(error, 'EPERM') ? folderClosed(place.folder, error) : error;
-  } finally {
-    lock.release();
+    if (!isErrno(error, 'EACCES') && !isErrno(error, 'EPERM')) throw error;
+    throw new CodedError('database.folder_closed', `the database folder ${folder} is closed to this user: ${(error as Error).message}`, {
+      next: `start as the user who owns ${folder}, or choose another data folder`,
+      cause: error,
+    });
   }
 }
 
@@ -98,36 +92,41 @@ interface Running {
   port: number;
 }
 
-async function openPlace(given: string): Promise<Place> {
+async function startOrAdopt(folder: string, settings: Record<string, string>, deadlineMs: number): Promise<EmbeddedPostgres> {
+  const place = await openPlace(folder);
+  const lock = await startLock(place, deadlineMs);
   try {
-    mkdirSync(given, { recursive: true, mode: 0o700 });
-    const folder = realpathSync(given);
-    const cluster = path.join(folder, String(postgresMajor));
-    const account = await databaseAccount(cluster);
-    if (account !== undefined) {
-      chownSync(folder, account.uid, account.gid);
-      if (!(await canExecute(account, folder))) throw folderClosed(folder, undefined, account);
-    }
-    return {
-      folder,
-      cluster,
-      data: path.join(cluster, 'data'),
-      passwordFile: path.join(cluster, 'password'),
-      log: path.join(folder, 'postgres.log'),
-      account,
-    };
-  } catch (error) {
-    throw isErrno(error, 'EACCES') || isErrno(error, 'EPERM') ? folderClosed(given, error) : error;
+    const running = await adopt(place, deadlineMs);
+    if (running !== undefined) return embeddedPostgres(place, running, true);
+
+    const binaries = await postgresBinaries(place.folder, place.account);
+    if (!isCluster(place)) await makeCluster(place, binaries, settings);
+    return embeddedPostgres(place, await start(place, binaries, settings, deadlineMs), false);
+  } finally {
+    lock.release();
   }
 }
 
-function folderClosed(folder: string, cause: unknown, account?: DatabaseAccount): CodedError {
-  if (account === undefined) {
-    return new CodedError('database.folder_closed', `the database folder ${folder} is closed to this user`, {
-      next: `start as the user who owns ${folder}, or choose another data folder`,
-      cause,
-    });
+async function openPlace(given: string): Promise<Place> {
+  mkdirSync(given, { recursive: true, mode: 0o700 });
+  const folder = realpathSync(given);
+  const cluster = path.join(folder, String(postgresMajor));
+  const account = await databaseAccount(cluster);
+  if (account !== undefined) {
+    chownSync(folder, account.uid, account.gid);
+    if (!(await canExecute(account, folder))) throw closedToAccount(folder, account);
   }
+  return {
+    folder,
+    cluster,
+    data: path.join(cluster, 'data'),
+    passwordFile: path.join(cluster, 'password'),
+    log: path.join(folder, 'postgres.log'),
+    account,
+  };
+}
+
+function closedToAccount(folder: string, account: DatabaseAccount): CodedError {
   const closed = closedFolder(account, folder) ?? folder;
   return new CodedError(
     'database.folder_closed',
@@ -270,6 +269,7 @@ const mayPass = /pre-existing shared memory block|lock file "postmaster\.pid" al
 function spawnPostgres(place: Place, binaries: PostgresBinaries, port: number, settings: Record<string, string>): ChildProcess {
   const log = openSync(place.log, 'a', 0o600);
   try {
+    if (place.account !== undefined) fchownSync(log, place.account.uid, place.account.gid);
     return spawn(
       binaries.postgres,
       ['-D', place.data, '-p', String(port), ...Object.entries({ ...settingsOfOurs, ...settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`])],

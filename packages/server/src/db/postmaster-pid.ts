@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readlinkSync, renameSync, writeFileSync } from 'node:fs';
+import { chownSync, readFileSync, readlinkSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** What PostgreSQL writes about itself into its data folder while it runs. */
@@ -57,6 +57,9 @@ export function disownPostmasterPid(dataFolder: string): void {
   const [, ...rest] = readFileSync(file, 'utf8').split('\n');
   const written = `${file}.disowned`;
   writeFileSync(written, [String(pidOfNobody), ...rest].join('\n'), { mode: 0o600 });
+  // As root we write for the account PostgreSQL runs as.
+  const { uid, gid } = statSync(file);
+  chownSync(written, uid, gid);
   renameSync(written, file);
 }
 
