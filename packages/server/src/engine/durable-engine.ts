@@ -35,7 +35,7 @@ export interface DurableEngineOptions {
   serverId: ServerId;
   /** One turn of the driver `id`. What it throws is logged, and the turn is tried again. */
   turn(id: string): Promise<Turn>;
-  log: { warn(fact: object, sentence: string): void; error(fact: object, sentence: string): void };
+  log: { debug(fact: object, sentence: string): void; warn(fact: object, sentence: string): void; error(fact: object, sentence: string): void };
 }
 
 /** Opens the engine; its own tables live in the schema `dbos` of the same database. One engine a process. */
@@ -90,8 +90,8 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
       wakesUnderWay.add(id);
       DBOS.send(id, true, WAKE).catch((cause: unknown) => {
         wakesUnderWay.delete(id);
-        // No driver has this id yet, or the database is away: the driver looks by itself when its wait is over.
-        log.warn({ driver: id, cause }, 'a wake-up did not reach its driver');
+        // The driver is over, or the database is away: a living one looks by itself when its wait is over.
+        log.debug({ driver: id, err: cause }, 'a wake-up did not reach its driver');
       });
     },
     async cancel(id) {

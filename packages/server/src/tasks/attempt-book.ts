@@ -36,12 +36,11 @@ export function openAttemptBook(context: TaskContext & { nameOfWorker(id: Worker
     secretsOf: async () => ({}),
 
     async loseWorker(worker, reason) {
-      const after = await context.db.tx(async (tx) => {
+      await context.db.tx(async (tx) => {
         const lost = await loseAttempts(tx, worker, reason);
-        return settleAttempts(tx, context, lost);
+        await settleAttempts(tx, context, lost);
+        tx.afterCommit(context.wakeEvents);
       });
-      context.wakeEvents();
-      after();
     },
 
     drain: () => reportBatch.drain(),
@@ -51,18 +50,17 @@ export function openAttemptBook(context: TaskContext & { nameOfWorker(id: Worker
 async function takeReportsOnce(context: TaskContext & { nameOfWorker(id: WorkerId): string }, reports: JobReport[]): Promise<Map<JobReport, JobOrder>> {
   // Of several reports about one attempt the last is the newest; the others need no order of their own.
   const newest = new Map(reports.map((report) => [report.attempt as AttemptId, report]));
-  const { standings, after } = await context.db.tx(async (tx) => {
+  const standings = await context.db.tx(async (tx) => {
     const moved = await takeReports(tx, [...newest.values()]);
     const standings = await readStandings(tx, [...newest.keys()]);
     const complete = standings.filter((row) => !row.is_complete && isOver(row.state) && isStored(row)).map((row) => row.id);
     const closed = complete.length > 0 ? await completeAttempts(tx, complete) : [];
     if (moved.length > 0) await appendEvents(tx, moved.map((attempt) => toEvent(attempt, context.nameOfWorker(attempt.worker_id))));
-    const after = await settleAttempts(tx, context, closed);
+    await settleAttempts(tx, context, closed);
+    tx.afterCommit(context.wakeEvents);
     const closedIds = new Set(closed.map((attempt) => attempt.id));
-    return { standings: standings.map((row) => (closedIds.has(row.id) ? { ...row, is_complete: true } : row)), after };
+    return standings.map((row) => (closedIds.has(row.id) ? { ...row, is_complete: true } : row));
   });
-  context.wakeEvents();
-  after();
 
   const standingById = new Map(standings.map((row) => [row.id, row]));
   return new Map(

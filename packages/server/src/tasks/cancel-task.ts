@@ -30,7 +30,7 @@ export async function cancelBelow(tx: Db, task: TaskRow, failure: ErrorFact): Pr
  * @throws CodedError `task.move_refused` when it is over already
  */
 export async function cancelTask(context: TaskContext, id: TaskId, failure?: ErrorFact): Promise<TaskRow> {
-  const { row, after } = await context.db.tx(async (tx) => {
+  return context.db.tx(async (tx) => {
     const task = await lockTask(tx, id);
     if (isSettled(task.state))
       throw new CodedError('task.move_refused', `${task.name} (${id}) is ${task.state} already and cannot be cancelled`, {
@@ -46,17 +46,13 @@ export async function cancelTask(context: TaskContext, id: TaskId, failure?: Err
       ...below.events,
       { root: task.root_id, task: id, body: { type: 'task.moved', from: task.state, to, command, failure: why } },
     ]);
-    return {
-      row,
-      after: () => {
-        for (const loser of below.losers) context.pool.cancel(loser.worker_id, loser.id, CANCEL_GRACE_MS);
-        if (task.parent_id) context.wakeDriver(task.parent_id);
-        if (!task.is_leaf) context.wakeDriver(id);
-        context.wakePlacement();
-      },
-    };
+    tx.afterCommit(() => {
+      for (const loser of below.losers) context.pool.cancel(loser.worker_id, loser.id, CANCEL_GRACE_MS);
+      if (task.parent_id) context.wakeDriver(task.parent_id);
+      if (!task.is_leaf) context.wakeDriver(id);
+      context.wakePlacement();
+      context.wakeEvents();
+    });
+    return row;
   });
-  context.wakeEvents();
-  after();
-  return row;
 }

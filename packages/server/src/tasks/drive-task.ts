@@ -39,9 +39,7 @@ export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<
     if (task.state === 'paused') return { over: false, lookAgainMs: LOOK_AGAIN_MS };
     try {
       const advance = await look(deps, task);
-      const after = await deps.db.tx((tx) => apply(tx, deps, task.id, advance));
-      deps.wakeEvents();
-      after();
+      await deps.db.tx((tx) => apply(tx, deps, task.id, advance));
       failures.delete(id);
       return advance.outcome ? { over: true } : { over: false, lookAgainMs: advance.lookAgainMs ?? LOOK_AGAIN_MS };
     } catch (error) {
@@ -88,10 +86,10 @@ async function look(deps: DriverDeps, task: TaskRow): Promise<Advance> {
   return KINDS[task.kind].advance(view);
 }
 
-async function apply(tx: Db, deps: DriverDeps, id: TaskId, advance: Advance): Promise<() => void> {
+async function apply(tx: Db, deps: DriverDeps, id: TaskId, advance: Advance): Promise<void> {
   const task = await lockTask(tx, id);
   // Somebody settled or paused it while the driver looked: its decision is about a task that is no more.
-  if (isSettled(task.state) || task.state === 'paused') return () => {};
+  if (isSettled(task.state) || task.state === 'paused') return;
   const events: NewEvent[] = [];
   const about = (child: TaskId) => ({ root: task.root_id, task: child, ...(task.project_id && { project: task.project_id }) });
 
@@ -132,11 +130,12 @@ async function apply(tx: Db, deps: DriverDeps, id: TaskId, advance: Advance): Pr
     });
   }
   if (events.length > 0) await appendEvents(tx, events);
-  return () => {
+  tx.afterCommit(() => {
+    deps.wakeEvents();
     for (const loser of losers) deps.pool.cancel(loser.worker_id, loser.id, CANCEL_GRACE_MS);
     if (advance.add?.length || advance.unblock?.length || losers.length > 0) deps.wakePlacement();
     if (advance.outcome && task.parent_id) deps.wakeDriver(task.parent_id);
-  };
+  });
 }
 
 function toNewTask(parent: TaskRow, plan: ChildPlan): NewTask {
@@ -177,21 +176,20 @@ async function addDependencies(tx: Db, parent: TaskId, plans: ChildPlan[]): Prom
 }
 
 async function giveUp(deps: DriverDeps, id: TaskId, failure: ErrorFact): Promise<void> {
-  const after = await deps.db.tx(async (tx) => {
+  await deps.db.tx(async (tx) => {
     const task = await lockTask(tx, id);
-    if (!('fail' in TASK_MOVES[task.state])) return () => {};
+    if (!('fail' in TASK_MOVES[task.state])) return;
     await moveTask(tx, id, 'fail', 'failed', { failure });
     const below = await cancelBelow(tx, task, { code: 'task.cancelled', message: `${task.name} failed` });
     await appendEvents(tx, [
       ...below.events,
       { root: task.root_id, task: id, body: { type: 'task.moved', from: task.state, to: 'failed', command: 'fail', failure } },
     ]);
-    return () => {
+    tx.afterCommit(() => {
       for (const loser of below.losers) deps.pool.cancel(loser.worker_id, loser.id, CANCEL_GRACE_MS);
-    };
+      deps.wakeEvents();
+    });
   });
-  deps.wakeEvents();
-  after();
 }
 
 function toFact(error: unknown): ErrorFact {

@@ -30,11 +30,11 @@ export function judgeAttempt(leaf: LeafStanding, attempt: AttemptRow): Omit<Leaf
 
 /**
  * Takes completed attempts to their tasks, in the transaction in which they were completed: a leaf is done, fails, or
- * is tried again; attempts that raced it are asked to stop.
- * @returns what to do after the commit
+ * is tried again; attempts that raced it are asked to stop. Workers, drivers and placement hear of it after the commit.
  */
-export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' | 'wakeDriver' | 'wakePlacement'>, attempts: AttemptRow[]): Promise<() => void> {
-  if (attempts.length === 0) return () => {};
+export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' | 'wakeDriver' | 'wakePlacement'>, attempts: AttemptRow[]): Promise<void> {
+  if (attempts.length === 0) return;
+  tx.afterCommit(context.wakePlacement);
   const leaves = new Map((await lockStandings(tx, [...new Set(attempts.map((attempt) => attempt.task_id))])).map((leaf) => [leaf.id, leaf]));
   const moves = new Map<TaskId, LeafMove>();
   for (const attempt of attempts) {
@@ -43,18 +43,17 @@ export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' |
     const judged = judgeAttempt(leaf, attempt);
     if (judged) moves.set(leaf.id, { id: leaf.id, ...judged });
   }
-  if (moves.size === 0) return context.wakePlacement;
+  if (moves.size === 0) return;
 
   const moved = await moveLeaves(tx, [...moves.values()]);
   const raced = moved.filter((leaf) => (leaves.get(leaf.id)?.live ?? 0) > 0).map((leaf) => leaf.id);
   const losers = raced.length > 0 ? await askCancel(tx, raced, undefined) : [];
   await appendEvents(tx, moved.map(toEvent));
 
-  return () => {
+  tx.afterCommit(() => {
     for (const loser of losers) context.pool.cancel(loser.worker_id, loser.id, CANCEL_GRACE_MS);
     for (const parent of new Set(moved.map((leaf) => leaf.parent_id))) if (parent !== null) context.wakeDriver(parent);
-    context.wakePlacement();
-  };
+  });
 }
 
 function toEvent(leaf: LeafStanding | { id: TaskId; root_id: TaskId; state: LeafStanding['state']; failure: ErrorFact | null }): NewEvent {

@@ -1,0 +1,82 @@
+import type { TaskId } from '@helixcode/protocol/ids';
+import type { DurableEngine, Turn } from '../engine/durable-engine.ts';
+import { cancelTask } from './cancel-task.ts';
+import { createTaskDriver, type DriverDeps } from './drive-task.ts';
+import { type PlacementLoop, startPlacement } from './place-tasks.ts';
+import { driverId, type TaskContext } from './task-context.ts';
+import type { TaskRow } from './task-row.ts';
+import { listDriven, listOverdue } from './task-sql.ts';
+
+/** How often deadlines are looked at, and drivers that nobody started are found. */
+const SWEEP_MS = 1_000;
+
+export interface TaskEngine {
+  context: TaskContext;
+  turn(driver: string): Promise<Turn>;
+  startDriver(task: Pick<TaskRow, 'id' | 'attempts'>): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * Sets tasks in motion: placement, drivers and deadlines. The durable engine may open later than this (the API answers
+ * meanwhile); drivers asked for until then start when it is there.
+ */
+export function startTaskEngine(deps: Omit<DriverDeps, 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine> }): TaskEngine {
+  /** Round of each driver this server has started: what a wake-up needs to name it. */
+  const rounds = new Map<TaskId, number>();
+  let placement: PlacementLoop | undefined;
+
+  const context: DriverDeps = {
+    ...deps,
+    wakePlacement: () => placement?.wake(),
+    wakeDriver(task) {
+      const round = rounds.get(task);
+      if (round !== undefined) void deps.engine.then((engine) => engine.wake(driverId(task, round)));
+    },
+  };
+  const drive = createTaskDriver(context);
+
+  function startDriver(task: Pick<TaskRow, 'id' | 'attempts'>): void {
+    rounds.set(task.id, task.attempts);
+    deps.engine
+      .then((engine) => engine.start(driverId(task.id, task.attempts)))
+      .catch((error: unknown) => {
+        rounds.delete(task.id);
+        deps.log.error({ err: error, task: task.id }, 'a driver could not be started and will be tried again');
+      });
+  }
+
+  async function sweep(): Promise<void> {
+    for (const task of await listDriven(deps.db)) if (rounds.get(task.id) !== task.attempts) startDriver(task);
+    for (const { id, name } of await listOverdue(deps.db)) {
+      const failure = { code: 'task.deadline_passed' as const, message: `the deadline of ${name} has passed`, next: `helix tasks retry ${id}` };
+      await cancelTask(context, id, failure).catch((error: unknown) => deps.log.warn({ err: error, task: id }, 'an overdue task was not ended'));
+    }
+  }
+
+  placement = startPlacement(context);
+  let sweeping: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    sweeping ??= sweep()
+      .catch((error: unknown) => deps.log.warn({ err: error }, 'the sweep of tasks failed and will be tried again'))
+      .finally(() => {
+        sweeping = undefined;
+      });
+  }, SWEEP_MS);
+  deps.pool.onChange(() => placement?.wake());
+
+  return {
+    context,
+    startDriver,
+    async turn(driver) {
+      const turn = await drive(driver);
+      if (turn.over) rounds.delete(driver.split('.')[0] as TaskId);
+      return turn;
+    },
+    async stop() {
+      clearInterval(timer);
+      await placement?.stop();
+      await sweeping;
+    },
+  };
+}
