@@ -50,6 +50,7 @@ export const ERROR_CODES = {
   'worker.host_key_revoked': { http: 409, retryable: false, exit: 1 },
   'worker.host_key_unknown': { http: 409, retryable: false, exit: 1 },
   'worker.link_lost': { http: 503, retryable: true, exit: 1 },
+  'worker.no_shell': { http: 422, retryable: false, exit: 1 },
   'worker.not_found': { http: 404, retryable: false, exit: 2 },
   'worker.platform_unsupported': { http: 422, retryable: false, exit: 1 },
   'worker.protocol_violation': { http: 502, retryable: true, exit: 1 },

@@ -47,6 +47,9 @@ export const jobSpec = z.object({
 });
 export type JobSpec = z.infer<typeof jobSpec>;
 
+/** The longest stream that a report may carry whole. */
+export const INLINE_STREAM_BYTES = 8 * 1024;
+
 /**
  * Where a job stands, derived by the worker from files at the moment of asking, so that it may be repeated at will.
  * `streams` maps a stream's name to its length in bytes so far, final once the state is over: `out`, `err`, and
@@ -59,6 +62,12 @@ export const jobReport = z.object({
   /** Why it was lost, refused, stopped or cancelled. */
   reason: errorFact.optional(),
   streams: z.record(z.string(), z.number().int().nonnegative()),
+  /**
+   * Of a job that is over: the whole content (base64) of streams of at most `INLINE_STREAM_BYTES`, so that a short job
+   * needs no channel. Told once, with the report of the end; a repeated report or a welcome leaves it out, and the server
+   * then opens the streams as ever.
+   */
+  inline: z.record(z.string(), z.string()).optional(),
   /** Duration of the command so far, and the processor time of it and its children when it is over. */
   wallMs: z.number().nonnegative().optional(),
   cpuMs: z.number().nonnegative().optional(),
