@@ -51,7 +51,9 @@ async function takeReportsOnce(context: TaskContext & { nameOfWorker(id: WorkerI
   // Of several reports about one attempt the last is the newest; the others need no order of their own.
   const newest = new Map(reports.map((report) => [report.attempt as AttemptId, report]));
   const standings = await context.db.tx(async (tx) => {
-    const moved = await takeReports(tx, [...newest.values()]);
+    const pieces = reports.flatMap(inlinePieces);
+    if (pieces.length > 0) await insertOutput(tx, pieces);
+    const moved = await takeReports(tx, [...newest.values()].map(({ inline: _, ...report }) => report));
     const standings = await readStandings(tx, [...newest.keys()]);
     const complete = standings.filter((row) => !row.is_complete && isOver(row.state) && isStored(row)).map((row) => row.id);
     const closed = complete.length > 0 ? await completeAttempts(tx, complete) : [];
@@ -66,6 +68,16 @@ async function takeReportsOnce(context: TaskContext & { nameOfWorker(id: WorkerI
   return new Map(
     reports.map((report) => [report, toOrder(report, standingById.get(report.attempt as AttemptId))]),
   );
+}
+
+/** Whole short streams that came with the report; what is stored of them already stays as it is. */
+function inlinePieces(report: JobReport): OutputPiece[] {
+  return Object.entries(report.inline ?? {}).map(([stream, base64]) => ({
+    attempt: report.attempt as AttemptId,
+    stream,
+    offset: 0,
+    bytes: Buffer.from(base64, 'base64'),
+  }));
 }
 
 function isStored(attempt: AttemptStanding): boolean {
