@@ -29,7 +29,10 @@ export async function checkSqlStatements(root = repository): Promise<string[]> {
   const constant = statements.filter(({ text }) => !text.includes('${'));
   const composed = statements.filter(({ text }) => text.includes('${'));
   return [
-    ...composed.map(({ file, line, text }) => `${file}:${line + linesBefore(text, text.indexOf('${'))}: a value is put into the text; pass it as a parameter`),
+    ...composed.map(
+      ({ file, line, text }) =>
+        `${file}:${line + linesBefore(text, text.indexOf('${'))}: a value is put into the text; pass it as a parameter`,
+    ),
     ...(constant.length > 0 ? await prepared(constant) : []),
   ];
 }

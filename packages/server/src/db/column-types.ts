@@ -21,5 +21,8 @@ function wholeNumber(text: string): number | bigint {
 /** One dimension, which is all we store: `{1,2,NULL}`. */
 function wholeNumbers(text: string): (number | bigint | null)[] {
   if (text === '{}') return [];
-  return text.slice(1, -1).split(',').map((item) => (item === 'NULL' ? null : wholeNumber(item)));
+  return text
+    .slice(1, -1)
+    .split(',')
+    .map((item) => (item === 'NULL' ? null : wholeNumber(item)));
 }

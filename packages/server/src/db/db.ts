@@ -62,7 +62,8 @@ export function openDb(url: string, options: DbOptions = {}): Db {
         return await withClient((client) => run<Row>(client, text, params));
       } catch (error) {
         // Refused before it ran, and the connection with the old plan is gone: once more is safe.
-        if (error instanceof Error && isStalePlan(error.cause)) return await withClient((client) => run<Row>(client, text, params));
+        if (error instanceof Error && isStalePlan(error.cause))
+          return await withClient((client) => run<Row>(client, text, params));
         throw error;
       }
     },
@@ -143,7 +144,11 @@ function transactionOn(client: pg.PoolClient, acts: (() => void)[], depth: numbe
   return tx;
 }
 
-async function run<Row>(client: pg.PoolClient, text: string, params: unknown[] = []): Promise<{ rows: Row[]; rowCount: number }> {
+async function run<Row>(
+  client: pg.PoolClient,
+  text: string,
+  params: unknown[] = [],
+): Promise<{ rows: Row[]; rowCount: number }> {
   const { rows, rowCount } = await send(client, { name: statementName(text), text, values: params });
   return { rows: rows as Row[], rowCount: rowCount ?? 0 };
 }

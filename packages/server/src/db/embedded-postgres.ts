@@ -1,7 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, fchownSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
-import { chownSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  fchownSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -58,15 +72,22 @@ const logKeptBytes = 16 * 1024 * 1024;
  *
  * @throws CodedError `database.folder_closed`, `database.binaries_missing`, `database.start_failed`
  */
-export async function startEmbeddedPostgres(folder: string, options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres(
+  folder: string,
+  options: EmbeddedPostgresOptions = {},
+): Promise<EmbeddedPostgres> {
   try {
     return await startOrAdopt(folder, options.settings ?? {}, performance.now() + startLimitMs);
   } catch (error) {
     if (!isErrno(error, 'EACCES') && !isErrno(error, 'EPERM')) throw error;
-    throw new CodedError('database.folder_closed', `the database folder ${folder} is closed to this user: ${(error as Error).message}`, {
-      next: `start as the user who owns ${folder}, or choose another data folder`,
-      cause: error,
-    });
+    throw new CodedError(
+      'database.folder_closed',
+      `the database folder ${folder} is closed to this user: ${(error as Error).message}`,
+      {
+        next: `start as the user who owns ${folder}, or choose another data folder`,
+        cause: error,
+      },
+    );
   }
 }
 
@@ -92,7 +113,11 @@ interface Running {
   port: number;
 }
 
-async function startOrAdopt(folder: string, settings: Record<string, string>, deadlineMs: number): Promise<EmbeddedPostgres> {
+async function startOrAdopt(
+  folder: string,
+  settings: Record<string, string>,
+  deadlineMs: number,
+): Promise<EmbeddedPostgres> {
   const place = await openPlace(folder);
   const lock = await startLock(place, deadlineMs);
   try {
@@ -131,7 +156,10 @@ function closedToAccount(folder: string, account: DatabaseAccount): CodedError {
   return new CodedError(
     'database.folder_closed',
     `PostgreSQL cannot run as root, and ${closed} is closed to the user (uid ${account.uid}) it would run as`,
-    { next: `choose a data folder outside ${closed}, for example below /var/lib, or set DATABASE_URL`, details: { folder, closed } },
+    {
+      next: `choose a data folder outside ${closed}, for example below /var/lib, or set DATABASE_URL`,
+      details: { folder, closed },
+    },
   );
 }
 
@@ -140,9 +168,13 @@ async function startLock(place: Place, deadlineMs: number): Promise<ProcessLock>
     const attempt = tryProcessLock(path.join(place.folder, 'starting.lock'), 'starting PostgreSQL');
     if ('lock' in attempt) return attempt.lock;
     if (performance.now() > deadlineMs) {
-      throw new CodedError('database.start_failed', `process ${attempt.holder.pid} has been starting the database in ${place.folder} since ${attempt.holder.since}`, {
-        next: `look at ${place.log}; if process ${attempt.holder.pid} hangs, end it`,
-      });
+      throw new CodedError(
+        'database.start_failed',
+        `process ${attempt.holder.pid} has been starting the database in ${place.folder} since ${attempt.holder.since}`,
+        {
+          next: `look at ${place.log}; if process ${attempt.holder.pid} hangs, end it`,
+        },
+      );
     }
     await sleep(20);
   }
@@ -159,9 +191,13 @@ async function adopt(place: Place, deadlineMs: number): Promise<Running | undefi
     if (found === undefined || !isPostmasterOf(place.data, found.pid)) return undefined;
     if (found.status === 'ready' && (await answers(place, found.port))) return found;
     if (performance.now() > deadlineMs) {
-      throw new CodedError('database.start_failed', `PostgreSQL (pid ${found.pid}) owns ${place.data} but does not answer on port ${found.port}`, {
-        next: `kill -INT ${found.pid}, then start again; its log is ${place.log}`,
-      });
+      throw new CodedError(
+        'database.start_failed',
+        `PostgreSQL (pid ${found.pid}) owns ${place.data} but does not answer on port ${found.port}`,
+        {
+          next: `kill -INT ${found.pid}, then start again; its log is ${place.log}`,
+        },
+      );
     }
     await sleep(10);
   }
@@ -176,16 +212,24 @@ async function answers(place: Place, port: number): Promise<boolean> {
     await client.connect();
     const { rows } = await client.query<{ folder: string }>(`select current_setting('data_directory') as folder`);
     if (rows[0]?.folder === place.data) return true;
-    throw new CodedError('database.start_failed', `port ${port} is answered by another PostgreSQL, whose data is in ${rows[0]?.folder}`, {
-      next: `look at ${place.log}`,
-    });
+    throw new CodedError(
+      'database.start_failed',
+      `port ${port} is answered by another PostgreSQL, whose data is in ${rows[0]?.folder}`,
+      {
+        next: `look at ${place.log}`,
+      },
+    );
   } catch (error) {
     const isWrongPassword = isErrno(error, '28P01');
     if (isWrongPassword) {
-      throw new CodedError('database.start_failed', `the password in ${place.passwordFile} is not the one of the database in ${place.data}`, {
-        next: `restore ${place.passwordFile} from a backup`,
-        cause: error,
-      });
+      throw new CodedError(
+        'database.start_failed',
+        `the password in ${place.passwordFile} is not the one of the database in ${place.data}`,
+        {
+          next: `restore ${place.passwordFile} from a backup`,
+          cause: error,
+        },
+      );
     }
     if (error instanceof CodedError) throw error;
     return false;
@@ -215,8 +259,22 @@ async function makeCluster(place: Place, binaries: PostgresBinaries, settings: R
   }
 
   await runInitdb(place, binaries, [
-    ...['-D', path.join(scratch, 'data'), '-U', superuser, '--pwfile', passwordFile, '-A', 'scram-sha-256', '-E', 'UTF8'],
-    ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions'],
+    ...[
+      '-D',
+      path.join(scratch, 'data'),
+      '-U',
+      superuser,
+      '--pwfile',
+      passwordFile,
+      '-A',
+      'scram-sha-256',
+      '-E',
+      'UTF8',
+    ],
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--no-instructions',
     ...(settings.fsync === 'off' ? ['--no-sync'] : []),
   ]);
   renameSync(scratch, place.cluster);
@@ -227,7 +285,12 @@ async function makeCluster(place: Place, binaries: PostgresBinaries, settings: R
 
 function runInitdb(place: Place, binaries: PostgresBinaries, args: string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(binaries.initdb, args, { ...place.account, cwd: '/', env: programEnv, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(binaries.initdb, args, {
+      ...place.account,
+      cwd: '/',
+      env: programEnv,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     child.stdout.on('data', (text: Buffer) => (output += text));
     child.stderr.on('data', (text: Buffer) => (output += text));
@@ -239,10 +302,16 @@ function runInitdb(place: Place, binaries: PostgresBinaries, args: string[]): Pr
   });
 }
 
-async function start(place: Place, binaries: PostgresBinaries, settings: Record<string, string>, deadlineMs: number): Promise<Running> {
+async function start(
+  place: Place,
+  binaries: PostgresBinaries,
+  settings: Record<string, string>,
+  deadlineMs: number,
+): Promise<Running> {
   for (;;) {
     const left = readPostmasterPid(place.data);
-    if (left !== undefined && processExists(left.pid) && !isPostmasterOf(place.data, left.pid)) disownPostmasterPid(place.data);
+    if (left !== undefined && processExists(left.pid) && !isPostmasterOf(place.data, left.pid))
+      disownPostmasterPid(place.data);
 
     const logStart = rotatedLogSize(place.log);
     const port = await choosePort(place.data);
@@ -264,15 +333,27 @@ async function start(place: Place, binaries: PostgresBinaries, settings: Record<
  * Refusals that end by themselves: backends of a killed postmaster that have not noticed yet, a postmaster started by
  * other means that is just going, a port taken between our choice and PostgreSQL's use of it.
  */
-const mayPass = /pre-existing shared memory block|lock file "postmaster\.pid" already exists|could not create any TCP\/IP sockets/;
+const mayPass =
+  /pre-existing shared memory block|lock file "postmaster\.pid" already exists|could not create any TCP\/IP sockets/;
 
-function spawnPostgres(place: Place, binaries: PostgresBinaries, port: number, settings: Record<string, string>): ChildProcess {
+function spawnPostgres(
+  place: Place,
+  binaries: PostgresBinaries,
+  port: number,
+  settings: Record<string, string>,
+): ChildProcess {
   const log = openSync(place.log, 'a', 0o600);
   try {
     if (place.account !== undefined) fchownSync(log, place.account.uid, place.account.gid);
     return spawn(
       binaries.postgres,
-      ['-D', place.data, '-p', String(port), ...Object.entries({ ...settingsOfOurs, ...settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+      [
+        '-D',
+        place.data,
+        '-p',
+        String(port),
+        ...Object.entries({ ...settingsOfOurs, ...settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+      ],
       // In a process group of its own, so that Ctrl-C on our terminal does not end it under us.
       { ...place.account, cwd: '/', env: programEnv, detached: true, stdio: ['ignore', log, log] },
     );
@@ -299,7 +380,11 @@ async function readyOrEnded(place: Place, child: ChildProcess, deadlineMs: numbe
     if (found?.pid === child.pid && found?.status === 'ready') return undefined;
     if (performance.now() > deadlineMs) {
       // It is left running: a long recovery goes on, and the next start adopts it.
-      throw startFailed(place, `PostgreSQL (pid ${child.pid}) is still not ready after ${startLimitMs / 1000} s`, textFrom(place.log, 0));
+      throw startFailed(
+        place,
+        `PostgreSQL (pid ${child.pid}) is still not ready after ${startLimitMs / 1000} s`,
+        textFrom(place.log, 0),
+      );
     }
     await sleep(3);
   }
@@ -337,7 +422,9 @@ async function stop(data: string, pid: number): Promise<void> {
     return false;
   };
   if ((await end('SIGINT')) || (await end('SIGQUIT'))) return;
-  throw new CodedError('database.stop_failed', `PostgreSQL (pid ${pid}) in ${data} does not stop`, { next: `kill -9 ${pid}, which loses no committed work` });
+  throw new CodedError('database.stop_failed', `PostgreSQL (pid ${pid}) in ${data} does not stop`, {
+    next: `kill -9 ${pid}, which loses no committed work`,
+  });
 }
 
 function urlOf(place: Place, port: number): string {
@@ -368,9 +455,15 @@ function textFrom(file: string, startByte: number): string {
 
 function startFailed(place: Place, fact: string, output: string): CodedError {
   const isFull = output.includes('No space left on device');
-  return new CodedError('database.start_failed', `the database in ${place.folder} did not start: ${fact}: ${lastLines(output)}`, {
-    next: isFull ? `free space on the disk of ${place.folder}` : `read ${place.log}, or set DATABASE_URL to another PostgreSQL`,
-  });
+  return new CodedError(
+    'database.start_failed',
+    `the database in ${place.folder} did not start: ${fact}: ${lastLines(output)}`,
+    {
+      next: isFull
+        ? `free space on the disk of ${place.folder}`
+        : `read ${place.log}, or set DATABASE_URL to another PostgreSQL`,
+    },
+  );
 }
 
 function notExecutable(program: string, fact: string, cause: unknown): CodedError {

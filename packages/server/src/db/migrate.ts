@@ -50,12 +50,14 @@ export async function migrate(url: string, options: { folder?: string } = {}): P
 
 /** All migrations of the folder in their order. */
 export function readMigrations(folder: string): Migration[] {
-  const migrations = readdirSync(folder).sort().map((file) => {
-    const name = migrationFile.exec(file)?.[1];
-    if (name === undefined) throw new Error(`${path.join(folder, file)} is not named like 0001-what-it-does.sql`);
-    const sql = readFileSync(path.join(folder, file), 'utf8');
-    return { name, sql, sha256: createHash('sha256').update(sql).digest('hex') };
-  });
+  const migrations = readdirSync(folder)
+    .sort()
+    .map((file) => {
+      const name = migrationFile.exec(file)?.[1];
+      if (name === undefined) throw new Error(`${path.join(folder, file)} is not named like 0001-what-it-does.sql`);
+      const sql = readFileSync(path.join(folder, file), 'utf8');
+      return { name, sql, sha256: createHash('sha256').update(sql).digest('hex') };
+    });
   const numbers = migrations.map(({ name }) => name.slice(0, 4));
   const twice = numbers.find((number, index) => numbers.indexOf(number) !== index);
   if (twice !== undefined) throw new Error(`two migrations in ${folder} have the number ${twice}`);
@@ -87,10 +89,14 @@ async function makeSchema(client: pg.Client): Promise<void> {
     );
   } catch (error) {
     if (!(error instanceof pg.DatabaseError) || error.code !== '42501') throw error;
-    throw new CodedError('database.migration_refused', `the role ${found.role} may not make the schema ${ourSchema} in the database ${found.database}: ${error.message}`, {
-      next: `grant create on database ${pg.escapeIdentifier(found.database)} to ${pg.escapeIdentifier(found.role)}`,
-      cause: error,
-    });
+    throw new CodedError(
+      'database.migration_refused',
+      `the role ${found.role} may not make the schema ${ourSchema} in the database ${found.database}: ${error.message}`,
+      {
+        next: `grant create on database ${pg.escapeIdentifier(found.database)} to ${pg.escapeIdentifier(found.role)}`,
+        cause: error,
+      },
+    );
   }
 }
 
@@ -104,14 +110,22 @@ function openMigrations(known: Migration[], applied: Applied[]): Migration[] {
   for (const { name, sha256 } of applied) {
     const file = byName.get(name);
     if (file === undefined) {
-      throw new CodedError('database.migration_refused', `the database was migrated by a newer release: it has ${name}, this one knows up to ${known.at(-1)?.name ?? 'none'}`, {
-        next: 'start the newer release, or restore the backup made before it',
-      });
+      throw new CodedError(
+        'database.migration_refused',
+        `the database was migrated by a newer release: it has ${name}, this one knows up to ${known.at(-1)?.name ?? 'none'}`,
+        {
+          next: 'start the newer release, or restore the backup made before it',
+        },
+      );
     }
     if (file.sha256 !== sha256) {
-      throw new CodedError('database.migration_refused', `the migration ${name} was changed after this database had applied it`, {
-        next: `restore the file ${name}.sql and put the change into a new migration`,
-      });
+      throw new CodedError(
+        'database.migration_refused',
+        `the migration ${name} was changed after this database had applied it`,
+        {
+          next: `restore the file ${name}.sql and put the change into a new migration`,
+        },
+      );
     }
   }
   const done = new Set(applied.map(({ name }) => name));
@@ -127,9 +141,13 @@ async function apply(client: pg.Client, { name, sql, sha256 }: Migration): Promi
   } catch (error) {
     await client.query('rollback').catch(() => {});
     if (!(error instanceof pg.DatabaseError) || asUnavailable(error) !== error) throw error;
-    throw new CodedError('database.migration_refused', `the migration ${name} failed and left nothing behind: ${error.message}`, {
-      next: 'mend what it names, then start again',
-      cause: error,
-    });
+    throw new CodedError(
+      'database.migration_refused',
+      `the migration ${name} failed and left nothing behind: ${error.message}`,
+      {
+        next: 'mend what it names, then start again',
+        cause: error,
+      },
+    );
   }
 }

@@ -19,7 +19,8 @@ export function readPostmasterPid(dataFolder: string): PostmasterPid | undefined
     // Negative for a single-user backend, which is no server but holds the folder all the same.
     pid: Math.abs(pid),
     port: Number(lines[3] ?? 0),
-    status: status === 'starting' || status === 'stopping' || status === 'ready' || status === 'standby' ? status : 'unknown',
+    status:
+      status === 'starting' || status === 'stopping' || status === 'ready' || status === 'standby' ? status : 'unknown',
   };
 }
 
@@ -97,7 +98,10 @@ function workingFolderOf(pid: number): string | undefined {
 
 function commandByPs(pid: number): string {
   try {
-    return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
   } catch {
     return '';
   }

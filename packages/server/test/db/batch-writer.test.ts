@@ -54,7 +54,10 @@ test('a full batch does not wait for the window, and no write is larger', async 
   await settled();
   writes[1]?.done.resolve();
   await settled();
-  expect(items()).toEqual([[1, 2], [3, 4]]);
+  expect(items()).toEqual([
+    [1, 2],
+    [3, 4],
+  ]);
   vi.advanceTimersByTime(51);
   await settled();
   expect(items()).toEqual([[1, 2], [3, 4], [5]]);

@@ -8,7 +8,9 @@ let database: TestDatabase;
 
 beforeAll(async () => {
   database = await givenDatabase();
-  await database.db.query(`create table note (id bigint generated always as identity primary key, text text not null unique)`);
+  await database.db.query(
+    `create table note (id bigint generated always as identity primary key, text text not null unique)`,
+  );
 });
 afterAll(() => database.drop());
 
@@ -19,7 +21,14 @@ test('a row comes back with numbers, dates and objects, not their text', async (
     [JSON.stringify({ a: [1] })],
   );
   expect(rowCount).toBe(1);
-  expect(rows[0]).toEqual({ count: 0 + 1, huge: 9007199254740993n, list: [1, null], none: [], at: new Date('2026-01-02T03:04:05Z'), fact: { a: [1] } });
+  expect(rows[0]).toEqual({
+    count: 0 + 1,
+    huge: 9007199254740993n,
+    list: [1, null],
+    none: [],
+    at: new Date('2026-01-02T03:04:05Z'),
+    fact: { a: [1] },
+  });
 });
 
 test('names without a schema mean our schema', async () => {
@@ -31,7 +40,10 @@ test('a statement is prepared once per connection', async () => {
   const db = openDb(database.url, { maxConnections: 1 });
   const text = 'select $1::int as n';
   for (const n of [1, 2, 3]) await db.query(text, [n]);
-  const { rows } = await db.query<{ prepared: number }>(`select count(*) as prepared from pg_prepared_statements where statement = $1`, [text]);
+  const { rows } = await db.query<{ prepared: number }>(
+    `select count(*) as prepared from pg_prepared_statements where statement = $1`,
+    [text],
+  );
   expect(rows).toEqual([{ prepared: 1 }]);
   await db.close();
 });
@@ -63,7 +75,9 @@ test('a transaction that fails leaves nothing, and what waited for its commit do
   database.db.afterCommit(() => acts.push('at once'));
 
   expect(acts).toEqual(['kept', 'at once']);
-  expect((await database.db.query(`select text from note where text in ('lost', 'kept')`)).rows).toEqual([{ text: 'kept' }]);
+  expect((await database.db.query(`select text from note where text in ('lost', 'kept')`)).rows).toEqual([
+    { text: 'kept' },
+  ]);
 });
 
 test('a part of a transaction that fails is undone alone', async () => {
@@ -80,11 +94,15 @@ test('a part of a transaction that fails is undone alone', async () => {
     await tx.tx(async (part) => part.afterCommit(() => acts.push('other part')));
   });
   expect(acts).toEqual(['other part']);
-  expect((await database.db.query(`select text from note where text in ('whole', 'part')`)).rows).toEqual([{ text: 'whole' }]);
+  expect((await database.db.query(`select text from note where text in ('whole', 'part')`)).rows).toEqual([
+    { text: 'whole' },
+  ]);
 });
 
 test('statements sent together in a transaction run one after the other', async () => {
-  const rows = await database.db.tx((tx) => Promise.all([1, 2, 3].map(async (n) => (await tx.query<{ n: number }>('select $1::int as n', [n])).rows[0]?.n)));
+  const rows = await database.db.tx((tx) =>
+    Promise.all([1, 2, 3].map(async (n) => (await tx.query<{ n: number }>('select $1::int as n', [n])).rows[0]?.n)),
+  );
   expect(rows).toEqual([1, 2, 3]);
 });
 
@@ -107,7 +125,8 @@ test('a table that got a column under a running server can still be read', async
 
 test('a connection cut in the middle is an error that says try again, and the next statement works', async () => {
   const db = openDb(database.url, { maxConnections: 1 });
-  const pid = async (): Promise<number> => (await db.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0;
+  const pid = async (): Promise<number> =>
+    (await db.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0;
   const victim = await pid();
 
   const asleep = expect(db.query('select pg_sleep(60)')).rejects.toMatchObject({ code: 'database.unavailable' });
@@ -143,9 +162,15 @@ test('a database that is not there, and a password that is wrong, each say what 
   await once(server, 'close');
 
   const gone = openDb(`postgresql://u:p@127.0.0.1:${typeof address === 'object' ? address?.port : 0}/d`);
-  await expect(gone.query('select 1')).rejects.toMatchObject({ code: 'database.unavailable', message: expect.stringContaining('ECONNREFUSED') });
+  await expect(gone.query('select 1')).rejects.toMatchObject({
+    code: 'database.unavailable',
+    message: expect.stringContaining('ECONNREFUSED'),
+  });
   const wrong = openDb(database.url.replace(/:[^:@]+@/, ':wrong@'));
-  await expect(wrong.tx((tx) => tx.query('select 1'))).rejects.toMatchObject({ code: 'database.unavailable', next: 'check DATABASE_URL' });
+  await expect(wrong.tx((tx) => tx.query('select 1'))).rejects.toMatchObject({
+    code: 'database.unavailable',
+    next: 'check DATABASE_URL',
+  });
   await Promise.all([gone.close(), wrong.close()]);
 });
 

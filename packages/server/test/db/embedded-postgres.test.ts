@@ -4,7 +4,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, s
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { openDb } from '@helixcode/server/db/db';
 import { startEmbeddedPostgres, stopEmbeddedPostgres } from '@helixcode/server/db/embedded-postgres';
+import { createNotifier, openListener } from '@helixcode/server/db/listen';
 import { processIdentity } from '@helixcode/server/db/process-identity';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -40,8 +42,11 @@ test('it asks for a password, listens on the loopback only and makes no socket f
 
   await expect(query(url.replace(/:[^:@]+@/, ':wrong@'), 'select 1')).rejects.toMatchObject({ code: '28P01' });
   expect(
-    await query(url, `select current_setting('listen_addresses') as listen, current_setting('unix_socket_directories') as sockets,
-                             current_setting('max_connections') as connections, current_setting('fsync') as fsync`),
+    await query(
+      url,
+      `select current_setting('listen_addresses') as listen, current_setting('unix_socket_directories') as sockets,
+                             current_setting('max_connections') as connections, current_setting('fsync') as fsync`,
+    ),
   ).toEqual([{ listen: '127.0.0.1', sockets: '', connections: '100', fsync: 'on' }]);
   expect(statSync(path.join(folder, '18/password')).mode & 0o777).toBe(0o600);
 });
@@ -80,6 +85,29 @@ test('PostgreSQL killed in the middle of work comes back with what was committed
   expect(back).toMatchObject({ adopted: false, port: killed.port });
   expect(processIdentity(backend)).toBeUndefined();
   expect(await query(back.url, 'select n from committed')).toEqual([{ n: 1 }]);
+});
+
+test('connections and listeners of a living process work again after PostgreSQL was killed and started', async () => {
+  const killed = await startEmbeddedPostgres(folder);
+  const db = openDb(killed.url);
+  const listener = openListener(killed.url);
+  const heard: (string | undefined)[] = [];
+  const again = Promise.withResolvers<void>();
+  await listener.on('tasks', (payload) => {
+    heard.push(payload);
+    if (payload === 'back') again.resolve();
+  });
+  const asleep = expect(db.query('select pg_sleep(60)')).rejects.toMatchObject({ code: 'database.unavailable' });
+  process.kill(killed.pid, 'SIGKILL');
+  await asleep;
+
+  await startEmbeddedPostgres(folder);
+  expect((await db.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  while (heard.length === 0) await db.query('select pg_sleep(0.01)');
+  createNotifier(db).notify('tasks', 'back');
+  await again.promise;
+  expect(heard).toEqual([undefined, 'back']);
+  await Promise.all([db.close(), listener.close()]);
 });
 
 describe('when the number in postmaster.pid belongs to another process now', () => {
@@ -197,7 +225,9 @@ async function givenBusyBackend(url: string): Promise<number> {
   watcher.on('error', () => {});
   await watcher.connect();
   for (;;) {
-    const seen = await watcher.query(`select from pg_stat_activity where pid = $1 and state = 'active'`, [rows[0]?.pid]);
+    const seen = await watcher.query(`select from pg_stat_activity where pid = $1 and state = 'active'`, [
+      rows[0]?.pid,
+    ]);
     if (seen.rowCount === 1) break;
   }
   watcher.end().catch(() => {});

@@ -45,7 +45,9 @@ test('after a lost connection every listener is told to look, and hears again', 
   const listener = openListener(database.url);
   const heard = collector();
   await listener.on('tasks', heard.fn);
-  await database.db.query(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like 'listen%' and datname = current_database()`);
+  await database.db.query(
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like 'listen%' and datname = current_database()`,
+  );
 
   expect(await heard.next()).toBeUndefined();
   createNotifier(database.db).notify('tasks', 'back');

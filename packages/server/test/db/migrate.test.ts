@@ -45,13 +45,20 @@ test('a migration that fails leaves nothing behind, and the ones before it stay'
     code: 'database.migration_refused',
     message: expect.stringMatching(/0002-second failed .*invalid input syntax for type integer/),
   });
-  expect(await query(`select to_regclass('helix.first') is not null as first, to_regclass('helix.second') is not null as second`)).toEqual([{ first: true, second: false }]);
+  expect(
+    await query(
+      `select to_regclass('helix.first') is not null as first, to_regclass('helix.second') is not null as second`,
+    ),
+  ).toEqual([{ first: true, second: false }]);
 });
 
 test('a migration that was changed after it was applied is refused', async () => {
   await migrate(database.url, { folder });
   write('0001-first', `create table first (n bigint)`);
-  await expect(migrate(database.url, { folder })).rejects.toMatchObject({ code: 'database.migration_refused', message: expect.stringContaining('0001-first was changed') });
+  await expect(migrate(database.url, { folder })).rejects.toMatchObject({
+    code: 'database.migration_refused',
+    message: expect.stringContaining('0001-first was changed'),
+  });
 });
 
 test('a database that a newer release migrated is refused', async () => {
@@ -70,7 +77,10 @@ test('a role that may not make our schema is told the grant it needs, and works 
   const url = new URL(database.url);
   [url.username, url.password] = [role, 'x'];
   const refused = await migrate(url.href, { folder }).catch((error: unknown) => error);
-  expect(refused).toMatchObject({ code: 'database.migration_refused', next: expect.stringMatching(/^grant create on database/) });
+  expect(refused).toMatchObject({
+    code: 'database.migration_refused',
+    next: expect.stringMatching(/^grant create on database/),
+  });
 
   await query((refused as { next: string }).next);
   expect(await migrate(url.href, { folder })).toEqual(['0001-first']);
@@ -86,7 +96,10 @@ test('a test database comes migrated, and is gone when dropped', async () => {
   const { url, db, drop } = await givenDatabase();
   expect((await db.query('select from schema_migrations')).rowCount).toBeGreaterThan(0);
   await drop();
-  await expect(migrate(url)).rejects.toMatchObject({ code: 'database.unavailable', message: expect.stringContaining('does not exist') });
+  await expect(migrate(url)).rejects.toMatchObject({
+    code: 'database.unavailable',
+    message: expect.stringContaining('does not exist'),
+  });
 });
 
 function write(name: string, sql: string): void {

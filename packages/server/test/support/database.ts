@@ -54,7 +54,9 @@ export async function testPostgresUrl(): Promise<string> {
 
 /** Migrated once per run and copied from then on; named by its content, as a given PostgreSQL outlives the run. */
 async function givenTemplate(admin: pg.Client, adminUrl: string): Promise<string> {
-  const content = readMigrations(migrationsFolder).map(({ sha256 }) => sha256).join();
+  const content = readMigrations(migrationsFolder)
+    .map(({ sha256 }) => sha256)
+    .join();
   const name = `helix_template_${createHash('sha256').update(content).digest('hex').slice(0, 12)}`;
   const isMade = async (): Promise<boolean> =>
     (await admin.query('select from pg_database where datname = $1 and datistemplate', [name])).rowCount === 1;
