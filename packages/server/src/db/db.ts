@@ -62,9 +62,8 @@ export function openDb(url: string, options: DbOptions = {}): Db {
         return await withClient((client) => run<Row>(client, text, params));
       } catch (error) {
         // Refused before it ran, and the connection with the old plan is gone: once more is safe.
-        if (error instanceof Error && isStalePlan(error.cause))
-          return await withClient((client) => run<Row>(client, text, params));
-        throw error;
+        if (!(error instanceof Error) || !isStalePlan(error.cause)) throw error;
+        return withClient((client) => run<Row>(client, text, params));
       }
     },
 

@@ -259,18 +259,11 @@ async function makeCluster(place: Place, binaries: PostgresBinaries, settings: R
   }
 
   await runInitdb(place, binaries, [
-    ...[
-      '-D',
-      path.join(scratch, 'data'),
-      '-U',
-      superuser,
-      '--pwfile',
-      passwordFile,
-      '-A',
-      'scram-sha-256',
-      '-E',
-      'UTF8',
-    ],
+    `--pgdata=${path.join(scratch, 'data')}`,
+    `--username=${superuser}`,
+    `--pwfile=${passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
     '--locale=C',
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
