@@ -98,7 +98,7 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
       await DBOS.cancelWorkflow(id);
     },
     async close() {
-      await DBOS.shutdown({ workflowCompletionTimeoutMS: 1_000 });
+      await DBOS.shutdown({ workflowCompletionTimeoutMS: 300 });
     },
   };
 }
