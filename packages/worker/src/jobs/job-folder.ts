@@ -1,0 +1,230 @@
+import { lstatSync, mkdirSync, readdirSync, realpathSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { join, relative, sep } from 'node:path';
+import { makePrivateFolder, sharedTmpFolder } from '../home/worker-home.ts';
+import { isErrno, readIfThere, replaceFile } from '../home/write-file.ts';
+import type { ErrorFact } from '@helixcode/protocol/errors';
+import type { JobSpec } from '@helixcode/protocol/worker/job';
+
+/** What was asked for, as it lies on the disk: of the secrets only the names. */
+export interface JobRequest {
+  spec: JobSpec;
+  secretNames: string[];
+}
+
+/** Somebody decided to end the job: `cancel`, or a limit of its spec. The first decision stands. */
+export interface StopOrder {
+  kind: 'cancel' | 'limit';
+  reason: ErrorFact;
+  graceMs: number;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
+/** How a job ended whose command never began. */
+export interface JobEnd {
+  state: 'refused' | 'cancelled';
+  reason: ErrorFact;
+}
+
+/** What became of the declared outputs. */
+export interface JobOutputs {
+  blob?: string;
+  reason?: ErrorFact;
+}
+
+export interface ShimStart {
+  pid: number;
+  startTime: string;
+  boot: string;
+  atMs: number;
+}
+
+export interface ShimExit {
+  exitCode: number;
+  cpuMs: number;
+  atMs: number;
+}
+
+/** The most files that may be left in `$HELIX_OUTPUT_DIR`. */
+export const LEFT_FILES_LIMIT = 5_000;
+
+/** One attempt's folder: every lasting fact about a job is a file in it. */
+export class JobFolder {
+  readonly attempt: string;
+  readonly path: string;
+
+  constructor(jobsFolder: string, attempt: string) {
+    this.attempt = attempt;
+    this.path = join(jobsFolder, attempt);
+  }
+
+  /** Where the command may leave files for the server: `$HELIX_OUTPUT_DIR`. */
+  get leftFolder(): string {
+    return join(this.path, 'files');
+  }
+
+  /**
+   * `$TMPDIR`: where programs of this machine look for it anyway, and short, since they make sockets in it and a socket's
+   * path may not be longer than some 100 bytes.
+   */
+  get tmpFolder(): string {
+    const digest = createHash('sha256').update(this.path).digest('hex').slice(0, 12);
+    return join(sharedTmpFolder(), digest);
+  }
+
+  /** The empty folder in which a job without a checkout starts. */
+  get workFolder(): string {
+    return join(this.path, 'work');
+  }
+
+  /** Takes the request; the job exists from the moment its `spec.json` does. */
+  create(request: JobRequest): void {
+    makePrivateFolder(sharedTmpFolder());
+    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    for (const folder of [this.leftFolder, this.tmpFolder]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if (!request.spec.workspace) mkdirSync(this.workFolder, { recursive: true, mode: 0o700 });
+    const draft = join(this.path, 'spec.json.tmp');
+    writeFileSync(draft, JSON.stringify(request), { mode: 0o600 });
+    renameSync(draft, join(this.path, 'spec.json'));
+  }
+
+  /** @returns `undefined` for a folder whose making was cut off */
+  readRequest(): JobRequest | undefined {
+    return this.#readJson<JobRequest>('spec.json');
+  }
+
+  /** @returns `undefined` until the command began; `unreadable` where the line was cut off by a crash */
+  readStart(): ShimStart | 'unreadable' | undefined {
+    const text = readIfThere(join(this.path, 'start'));
+    if (text === undefined) return undefined;
+    const match = /^(\d+) (\S+) (\S+)\n$/.exec(text);
+    if (!match) return 'unreadable';
+    const [, pid, startTime = '', boot = ''] = match;
+    return { pid: Number(pid), startTime, boot, atMs: statSync(join(this.path, 'start')).mtimeMs };
+  }
+
+  readExit(): ShimExit | undefined {
+    const text = readIfThere(join(this.path, 'rc'));
+    const exitCode = /^rc (\d+)\n/m.exec(text ?? '')?.[1];
+    if (text === undefined || exitCode === undefined) return undefined;
+    // The second line of `times`: user and system time of the children.
+    const children = text.split('\n')[1] ?? '';
+    let cpuMs = 0;
+    for (const [, minutes, seconds] of children.matchAll(/(\d+)m([\d.,]+)s/g))
+      cpuMs += Number(minutes) * 60_000 + Number(seconds?.replace(',', '.')) * 1000;
+    return { exitCode: Number(exitCode), cpuMs: Math.round(cpuMs), atMs: statSync(join(this.path, 'rc')).mtimeMs };
+  }
+
+  readStop(): StopOrder | undefined {
+    return this.#readJson<StopOrder>('stop');
+  }
+
+  /** @returns the order that stands: this one, or one given before */
+  writeStop(order: StopOrder): StopOrder {
+    const standing = this.readStop();
+    if (standing) return standing;
+    replaceFile(join(this.path, 'stop'), JSON.stringify(order));
+    return order;
+  }
+
+  readEnd(): JobEnd | undefined {
+    return this.#readJson<JobEnd>('end');
+  }
+
+  writeEnd(end: JobEnd): void {
+    replaceFile(join(this.path, 'end'), JSON.stringify(end));
+  }
+
+  readOutputs(): JobOutputs | undefined {
+    return this.#readJson<JobOutputs>('outputs');
+  }
+
+  writeOutputs(outputs: JobOutputs): void {
+    replaceFile(join(this.path, 'outputs'), JSON.stringify(outputs));
+  }
+
+  /** The working tree this job holds, so that the next daemon knows that it is in use. */
+  readLease(): string | undefined {
+    return readIfThere(join(this.path, 'tree'))?.trim() || undefined;
+  }
+
+  writeLease(tree: string | undefined): void {
+    replaceFile(join(this.path, 'tree'), tree ? `${tree}\n` : '');
+  }
+
+  readPrepareMs(): number | undefined {
+    const text = readIfThere(join(this.path, 'prepared'));
+    return text === undefined ? undefined : Number(text);
+  }
+
+  writePrepareMs(ms: number): void {
+    writeFileSync(join(this.path, 'prepared'), `${Math.round(ms)}`, { mode: 0o600 });
+  }
+
+  /** How many bytes from the beginning of `out` or `err` have been given back to the disk. */
+  readDroppedBytes(stream: string): number {
+    return Number(readIfThere(join(this.path, `${stream}.dropped`)) ?? 0);
+  }
+
+  writeDroppedBytes(stream: string, bytes: number): void {
+    replaceFile(join(this.path, `${stream}.dropped`), `${bytes}`);
+  }
+
+  /** Length of `out` or `err` on the disk, 0 before it begins. */
+  writtenBytes(stream: 'out' | 'err'): number {
+    return statSync(join(this.path, stream), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** @returns path below `$HELIX_OUTPUT_DIR` → size, of regular files only; at most one more than the limit */
+  leftFiles(): Map<string, number> {
+    const found = new Map<string, number>();
+    const visit = (folder: string): void => {
+      for (const entry of readdirSync(folder, { withFileTypes: true })) {
+        if (found.size > LEFT_FILES_LIMIT) return;
+        const path = join(folder, entry.name);
+        try {
+          if (entry.isDirectory()) visit(path);
+          else if (entry.isFile()) found.set(relative(this.leftFolder, path), lstatSync(path).size);
+        } catch (error) {
+          // A name that is not UTF-8 cannot be asked for; a file may vanish while we look.
+          if (!isErrno(error, 'ENOENT', 'EACCES')) throw error;
+        }
+      }
+    };
+    try {
+      visit(this.leftFolder);
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES')) throw error;
+    }
+    return found;
+  }
+
+  /**
+   * @param stream `out`, `err`, or `file:<path>`
+   * @returns the file to read, or `undefined` where the name leads outside of what the job may hand out
+   */
+  streamFile(stream: string): string | undefined {
+    if (stream === 'out' || stream === 'err') return join(this.path, stream);
+    if (!stream.startsWith('file:')) return undefined;
+    try {
+      const root = realpathSync(this.leftFolder);
+      const path = join(root, stream.slice('file:'.length));
+      const isInside = path.startsWith(root + sep) && realpathSync(path) === path;
+      return isInside && lstatSync(path).isFile() ? path : undefined;
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'ENAMETOOLONG')) return undefined;
+      throw error;
+    }
+  }
+
+  #readJson<T>(name: string): T | undefined {
+    const text = readIfThere(join(this.path, name));
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      return undefined; // Cut off by a crash before it counted.
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ErrorFact } from '@helixcode/protocol/errors';
+import { isOver } from '@helixcode/protocol/task/attempt-state';
+import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
+import { bootId } from '../home/boot-id.ts';
+import { diskFullError, freeDiskBytes } from '../home/disk-space.ts';
+import { LEFT_FILES_LIMIT, type JobFolder, type ShimStart } from './job-folder.ts';
+import { startTimeOf } from './process-table.ts';
+
+/** Within this time a supervisor has written its line, or it never will. */
+const START_LINE_MS = 3_000;
+/** With less than this free, a command that failed has most likely failed for lack of space. */
+const FULL_BELOW_BYTES = 256 * 1024;
+
+/**
+ * Where a job stands, from its files alone.
+ *
+ * @param isPreparing whether the daemon is making its checkout ready: the one thing that has no file
+ */
+export function reportJob(folder: JobFolder, spec: JobSpec, isPreparing: boolean): JobReport {
+  const report = outcomeOf(folder, spec, isPreparing);
+  const prepareMs = folder.readPrepareMs();
+  if (prepareMs !== undefined) report.prepareMs = prepareMs;
+  for (const stream of ['out', 'err'] as const)
+    report.streams[stream] = Math.min(folder.writtenBytes(stream), spec.outputLimitBytes);
+  if (isOver(report.state)) addLeftFiles(folder, report);
+  return report;
+}
+
+function outcomeOf(folder: JobFolder, spec: JobSpec, isPreparing: boolean): JobReport {
+  const base = { attempt: folder.attempt, streams: {} };
+  const end = folder.readEnd();
+  if (end) return { ...base, state: end.state, reason: end.reason };
+  const start = folder.readStart();
+  if (start === undefined) return { ...base, state: isPreparing ? 'preparing' : 'assigned' };
+  const wasAlive = isShimAlive(start, folder);
+  // Asked in this order: a supervisor that was alive, or had not yet written, may have finished since.
+  const exit = folder.readExit();
+  const stop = folder.readStop();
+  const startedAtMs = start === 'unreadable' ? 0 : start.atMs;
+  if (exit) {
+    const times = { exitCode: exit.exitCode, wallMs: Math.max(0, exit.atMs - startedAtMs), cpuMs: exit.cpuMs };
+    if (stop?.kind === 'cancel') return { ...base, ...times, state: 'cancelled', reason: stop.reason };
+    if (stop) return { ...base, ...times, state: 'exited', reason: stop.reason };
+    const outputs = folder.readOutputs();
+    if (exit.exitCode === 0 && spec.outputs?.length && !outputs) return { ...base, state: 'running', wallMs: times.wallMs };
+    const reason = outputs?.reason ?? (exit.exitCode === 0 ? undefined : fullDisk(folder));
+    return { ...base, ...times, state: 'exited', ...(reason && { reason }), ...(outputs?.blob && { outputsBlob: outputs.blob }) };
+  }
+  if (wasAlive) return { ...base, state: 'running', wallMs: Math.max(0, Date.now() - startedAtMs) };
+  if (stop?.kind === 'cancel') return { ...base, state: 'cancelled', reason: stop.reason };
+  return { ...base, state: 'lost', reason: stop?.reason ?? lostReason(start) };
+}
+
+/** @returns whether the supervisor still lives, so that it will record how the command ends */
+export function isShimAlive(start: ShimStart | 'unreadable', folder: JobFolder): boolean {
+  if (start === 'unreadable') return Date.now() - statSync(join(folder.path, 'start')).mtimeMs < START_LINE_MS;
+  if (start.boot !== bootId()) return false;
+  const startTime = startTimeOf(start.pid);
+  return startTime !== undefined && (start.startTime === '-' || start.startTime === startTime);
+}
+
+function lostReason(start: ShimStart | 'unreadable'): ErrorFact {
+  const isOtherBoot = start !== 'unreadable' && start.boot !== bootId();
+  return {
+    code: 'job.lost',
+    message: isOtherBoot ? 'the machine was rebooted while the job ran' : 'the supervisor of the job was killed before it could record an exit status',
+    details: { cause: isOtherBoot ? 'reboot' : 'supervisor_gone' },
+  };
+}
+
+function fullDisk(folder: JobFolder): ErrorFact | undefined {
+  return freeDiskBytes(folder.path) < FULL_BELOW_BYTES ? diskFullError(folder.path).toFact() : undefined;
+}
+
+function addLeftFiles(folder: JobFolder, report: JobReport): void {
+  const left = folder.leftFiles();
+  let count = 0;
+  for (const [path, size] of left) {
+    if (++count > LEFT_FILES_LIMIT) break;
+    report.streams[`file:${path}`] = size;
+  }
+  if (left.size > LEFT_FILES_LIMIT)
+    report.reason ??= {
+      code: 'output.too_large',
+      message: `the job left more than ${LEFT_FILES_LIMIT} files in HELIX_OUTPUT_DIR; the others are not kept`,
+      next: 'leave one archive instead of many files',
+    };
+}

@@ -1,0 +1,321 @@
+import { watch, type FSWatcher } from 'node:fs';
+import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
+import { isOver } from '@helixcode/protocol/task/attempt-state';
+import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
+import { diskFullError, isDiskFull } from '../home/disk-space.ts';
+import type { JobFolder } from './job-folder.ts';
+import { isShimAlive, reportJob } from './job-state.ts';
+import { startFolderOf } from './start-folder.ts';
+import type { Launcher, LaunchNews } from './launcher.ts';
+import { signalJob } from './process-table.ts';
+import { environmentFault } from './shim.ts';
+
+/** A supervisor that has not begun after this time is started again; of two, only one can begin. */
+const BEGIN_AGAIN_MS = 10_000;
+const BEGIN_ATTEMPTS = 3;
+/** How often processes that ignored TERM, or appeared since, are killed. */
+const KILL_EVERY_MS = 200;
+
+/** Makes the place ready in which a job runs, and keeps what it made. */
+export interface JobWorkspaces {
+  /** @returns the folder that is the root of the job's files */
+  prepare(folder: JobFolder, spec: JobSpec, environment: Record<string, string>, signal: AbortSignal): Promise<string>;
+  /** @returns the hash under which the server has the archive of what matches `spec.outputs`, or why it has none */
+  storeOutputs(folder: JobFolder, spec: JobSpec): Promise<{ blob?: string; reason?: ErrorFact }>;
+  /** Takes the working tree back once nothing of the job runs in it any more. */
+  release(folder: JobFolder): void;
+}
+
+/** What a job needs of the daemon. */
+export interface JobSurroundings {
+  launcher: Launcher;
+  workspaces: JobWorkspaces;
+  /** What every job inherits before its own variables. */
+  baseEnvironment: Record<string, string>;
+  onReport(report: JobReport): void;
+  log(line: string): void;
+}
+
+/** One attempt, from its assignment until the server has all of it. */
+export class Job {
+  readonly folder: JobFolder;
+  readonly spec: JobSpec;
+  readonly #around: JobSurroundings;
+  #report: JobReport;
+  #preparation: AbortController | undefined;
+  #launches = 0;
+  #launchedAtMs = 0;
+  #limitTimer: NodeJS.Timeout | undefined;
+  #killTimer: NodeJS.Timeout | undefined;
+  #isStoringOutputs = false;
+  #secrets: Record<string, string> = {};
+  #root = '';
+  #watcher: FSWatcher | undefined;
+  readonly #growthListeners = new Set<() => void>();
+
+  constructor(folder: JobFolder, spec: JobSpec, around: JobSurroundings) {
+    this.folder = folder;
+    this.spec = spec;
+    this.#around = around;
+    this.#report = reportJob(folder, spec, false);
+  }
+
+  /** @returns where it stands, as of the last look at its files */
+  get report(): JobReport {
+    return this.#report;
+  }
+
+  get isOver(): boolean {
+    return isOver(this.#report.state);
+  }
+
+  /** Neither begun nor being made ready: a daemon ended before it could. */
+  get isIdle(): boolean {
+    return this.#report.state === 'assigned' && !this.#preparation && this.#launches === 0;
+  }
+
+  /** Makes its place ready and starts the command. */
+  begin(secrets: Record<string, string>): void {
+    const fault = environmentFault({ ...this.spec.env, ...secrets });
+    if (fault) return this.#refuse(new CodedError('job.start_failed', fault, { next: 'correct the environment of the task' }));
+    this.#secrets = secrets;
+    this.#preparation = new AbortController();
+    if (!this.spec.workspace && !this.spec.inputs?.length) return this.#launch(this.folder.workFolder);
+    const begunMs = performance.now();
+    this.refresh();
+    const { signal } = this.#preparation;
+    this.#around.workspaces.prepare(this.folder, this.spec, this.#environment(), signal).then(
+      (root) => {
+        if (signal.aborted) return;
+        this.folder.writePrepareMs(performance.now() - begunMs);
+        this.#launch(root);
+      },
+      (error) => {
+        if (!signal.aborted) this.#refuse(error);
+      },
+    );
+  }
+
+  /** Takes over a job that another daemon of this worker started. */
+  adopt(): void {
+    this.refresh();
+    if (this.isOver) return;
+    this.#watch();
+    const stop = this.folder.readStop();
+    if (!stop) return;
+    if (this.#report.state === 'assigned') this.#end('cancelled', stop.reason);
+    else this.#stopProcesses(Math.max(0, stop.at + stop.graceMs - Date.now()));
+  }
+
+  hear(news: LaunchNews): void {
+    this.refresh();
+    if (news.what === 'failed' && this.#report.state !== 'running' && !this.isOver)
+      this.#refuse(new CodedError('job.start_failed', `the folder of job ${this.folder.attempt} could not be used`));
+  }
+
+  /** Looks at the files, reports what is new, and does what follows from it. */
+  refresh(): void {
+    if (this.isOver) return;
+    const before = this.#report;
+    this.#report = reportJob(this.folder, this.spec, this.#preparation !== undefined);
+    if (this.#report.state === 'running') {
+      this.#secrets = {};
+      this.#guardLimits();
+    }
+    if (this.#report.state === 'running' && this.spec.outputs?.length) this.#storeOutputsOnceOver();
+    if (this.isOver) this.#settle();
+    if (before.state !== this.#report.state) this.#around.onReport(this.#report);
+    for (const listener of this.#growthListeners) listener();
+  }
+
+  /** The regular look at what nobody announced. */
+  tick(): void {
+    this.refresh();
+    const isLate = this.#launches > 0 && this.#report.state === 'assigned' && performance.now() - this.#launchedAtMs > BEGIN_AGAIN_MS;
+    if (!isLate) return;
+    if (this.#launches < BEGIN_ATTEMPTS) this.#launch(this.#root);
+    else this.#refuse(new CodedError('job.start_failed', `no shell could be started for job ${this.folder.attempt}`));
+  }
+
+  /** Stops what the job runs, also what a lost one left behind. Safe to repeat. */
+  cancel(graceMs: number): void {
+    this.refresh();
+    const reason: ErrorFact = { code: 'task.cancelled', message: 'the job was cancelled' };
+    if (this.isOver) {
+      if (this.#report.state === 'lost') this.#stopProcesses(graceMs);
+      this.#around.onReport(this.#report);
+      return;
+    }
+    if (this.#report.state !== 'running') {
+      this.#preparation?.abort();
+      this.folder.writeStop({ kind: 'cancel', reason, graceMs, at: Date.now() });
+      // A supervisor that is just beginning finds the file `start` taken, or has it: then there is something to stop.
+      if (this.#launches === 0) this.#end('cancelled', reason);
+      else this.#stopProcesses(graceMs);
+      return;
+    }
+    this.#stop({ kind: 'cancel', reason, graceMs });
+  }
+
+  /** Ends every process that a finished job left. */
+  killLeftovers(): void {
+    signalJob(this.folder.attempt, undefined, 'SIGKILL');
+  }
+
+  /** @param listener called whenever the output may have grown, and when the job is over; @returns how to leave */
+  onGrowth(listener: () => void): () => void {
+    this.#growthListeners.add(listener);
+    if (!this.isOver) this.#watch();
+    return () => {
+      this.#growthListeners.delete(listener);
+    };
+  }
+
+  close(): void {
+    this.#preparation?.abort();
+    this.#watcher?.close();
+    clearTimeout(this.#limitTimer);
+    clearTimeout(this.#killTimer);
+  }
+
+  #launch(root: string): void {
+    this.#root = root;
+    try {
+      const startFolder = startFolderOf(root, this.spec.cwd);
+      this.#launches++;
+      this.#launchedAtMs = performance.now();
+      this.#around.launcher.launch({
+        attempt: this.folder.attempt,
+        jobFolder: this.folder.path,
+        startFolder,
+        command: this.spec.command,
+        environment: this.#environment(),
+      });
+      this.#preparation = undefined;
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #environment(): Record<string, string> {
+    return {
+      ...this.#around.baseEnvironment,
+      TMPDIR: this.folder.tmpFolder,
+      ...this.spec.env,
+      ...this.#secrets,
+      HELIX_OUTPUT_DIR: this.folder.leftFolder,
+    };
+  }
+
+  #refuse(error: unknown): void {
+    if (isDiskFull(error)) return this.#end('refused', diskFullError(this.folder.path, error).toFact());
+    if (error instanceof CodedError) return this.#end('refused', error.toFact());
+    this.#around.log(`job ${this.folder.attempt} could not begin: ${error instanceof Error ? error.stack : String(error)}`);
+    this.#end('refused', { code: 'job.start_failed', message: `the job could not begin: ${error instanceof Error ? error.message : String(error)}` });
+  }
+
+  /** Ends a job whose command never began. Where even that cannot be written down, this daemon remembers it. */
+  #end(state: 'refused' | 'cancelled', reason: ErrorFact): void {
+    this.#preparation = undefined;
+    try {
+      this.folder.writeEnd({ state, reason });
+      this.refresh();
+    } catch (error) {
+      this.#around.log(`the end of job ${this.folder.attempt} could not be written: ${String(error)}`);
+      this.#report = { attempt: this.folder.attempt, state, reason, streams: {} };
+      this.#settle();
+      this.#around.onReport(this.#report);
+    }
+  }
+
+  #guardLimits(): void {
+    const { timeoutMs, outputLimitBytes, killGraceMs } = this.spec;
+    if (timeoutMs !== undefined && !this.#limitTimer) {
+      const leftMs = Math.max(0, timeoutMs - (this.#report.wallMs ?? 0));
+      const reason: ErrorFact = { code: 'job.timed_out', message: `the command ran longer than its timeoutMs of ${timeoutMs}`, next: 'raise timeoutMs, or find what hangs in the output', details: { timeoutMs } };
+      this.#limitTimer = setTimeout(() => this.#stop({ kind: 'limit', reason, graceMs: killGraceMs }), Math.min(leftMs, 2 ** 31 - 1));
+    }
+    for (const stream of ['out', 'err'] as const) {
+      if (this.folder.writtenBytes(stream) <= outputLimitBytes) continue;
+      this.#stop({
+        kind: 'limit',
+        reason: { code: 'output.too_large', message: `the command wrote more than ${outputLimitBytes} bytes to ${stream === 'out' ? 'stdout' : 'stderr'}`, next: 'make the command write less, or raise its output limit', details: { stream, outputLimitBytes } },
+        graceMs: killGraceMs,
+      });
+    }
+  }
+
+  #stop(order: { kind: 'cancel' | 'limit'; reason: ErrorFact; graceMs: number }): void {
+    if (this.isOver || this.folder.readExit()) return;
+    try {
+      const standing = this.folder.writeStop({ ...order, at: Date.now() });
+      if (standing.at + standing.graceMs < Date.now()) order.graceMs = 0;
+    } catch (error) {
+      // A full disk: what is stopped is then reported as what it did on TERM.
+      this.#around.log(`the order to stop job ${this.folder.attempt} could not be written: ${String(error)}`);
+    }
+    this.#stopProcesses(order.graceMs);
+  }
+
+  #stopProcesses(graceMs: number): void {
+    signalJob(this.folder.attempt, this.#supervisor(), 'SIGTERM');
+    if (this.#killTimer) return;
+    const kill = (): void => {
+      this.#killTimer = undefined;
+      this.refresh();
+      const left = signalJob(this.folder.attempt, this.#supervisor(), 'SIGKILL');
+      if (left > 0 || !this.isOver) this.#killTimer = setTimeout(kill, KILL_EVERY_MS);
+    };
+    this.#killTimer = setTimeout(kill, graceMs);
+  }
+
+  /** Only of a living one: its number may belong to somebody else by now. */
+  #supervisor(): number | undefined {
+    const start = this.folder.readStart();
+    return start && start !== 'unreadable' && isShimAlive(start, this.folder) ? start.pid : undefined;
+  }
+
+  #storeOutputsOnceOver(): void {
+    if (this.#isStoringOutputs || this.folder.readExit()?.exitCode !== 0 || this.folder.readStop()) return;
+    this.#isStoringOutputs = true;
+    this.killLeftovers();
+    this.#around.workspaces
+      .storeOutputs(this.folder, this.spec)
+      .catch((error): { reason: ErrorFact } => {
+        const coded = isDiskFull(error) ? diskFullError(this.folder.path, error) : error;
+        if (coded instanceof CodedError) return { reason: coded.toFact() };
+        this.#around.log(`outputs of job ${this.folder.attempt} could not be stored: ${String(error)}`);
+        return { reason: { code: 'workspace.failed', message: `the outputs could not be stored: ${String(error)}` } };
+      })
+      .then((outputs) => {
+        this.folder.writeOutputs(outputs);
+        this.refresh();
+      })
+      .catch((error) => {
+        this.#isStoringOutputs = false; // The next look tries again.
+        this.#around.log(`the outputs of job ${this.folder.attempt} could not be recorded: ${String(error)}`);
+      });
+  }
+
+  #settle(): void {
+    clearTimeout(this.#limitTimer);
+    this.#watcher?.close();
+    this.#watcher = undefined;
+    if (!this.folder.readLease()) return;
+    this.killLeftovers();
+    this.#around.workspaces.release(this.folder);
+  }
+
+  #watch(): void {
+    if (this.#watcher || this.isOver) return;
+    try {
+      this.#watcher = watch(this.folder.path, (_event, name) => {
+        if (name === 'rc' || name === 'start') this.refresh();
+        else for (const listener of this.#growthListeners) listener();
+      });
+      this.#watcher.on('error', () => {});
+    } catch {
+      // No watches left on this machine: the regular look finds the growth.
+    }
+  }
+}
