@@ -1,28 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import {
-  chownSync,
-  closeSync,
-  fchownSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  readdirSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, fchownSync, openSync, realpathSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodedError } from '@helixcode/protocol/errors';
 import pg from 'pg';
-import { canExecute, closedFolder, type DatabaseAccount, databaseAccount } from './database-account.ts';
+import { makeCluster } from './make-cluster.ts';
 import { type PostgresBinaries, postgresBinaries, postgresMajor } from './postgres-binaries.ts';
+import { lastLines, rotatedLogSize, textFrom } from './postgres-log.ts';
+import { isCluster, openPlace, type Place, urlOf } from './postgres-place.ts';
+import { notExecutable, programEnv, startFailed } from './postgres-program.ts';
 import { disownPostmasterPid, isPostmasterOf, lastPort, processExists, readPostmasterPid } from './postmaster-pid.ts';
 import { type ProcessLock, tryProcessLock } from './process-lock.ts';
 
@@ -36,7 +23,7 @@ export interface EmbeddedPostgres {
   /** Whether it was running already, left behind by a process that was killed. */
   adopted: boolean;
   /** Ends it in order, whoever started it. Connections are cut, committed work is kept. */
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 }
 
 export interface EmbeddedPostgresOptions {
@@ -56,11 +43,9 @@ const settingsOfOurs = {
   max_parallel_workers_per_gather: '0',
 };
 
-const superuser = 'helix';
 const startLimitMs = 120_000;
 /** How long a fast shutdown may write its last checkpoint before an immediate one (which is safe, only slower to start again). */
 const stopLimitMs = 30_000;
-const logKeptBytes = 16 * 1024 * 1024;
 
 /**
  * Starts, or finds running, the PostgreSQL whose whole state is `folder`:
@@ -98,16 +83,6 @@ export async function stopEmbeddedPostgres(folder: string): Promise<void> {
   if (found !== undefined) await stop(data, found.pid);
 }
 
-/** Where everything lies, with every link in the path resolved: PostgreSQL is recognised by this path. */
-interface Place {
-  folder: string;
-  cluster: string;
-  data: string;
-  passwordFile: string;
-  log: string;
-  account: DatabaseAccount | undefined;
-}
-
 interface Running {
   pid: number;
   port: number;
@@ -132,37 +107,6 @@ async function startOrAdopt(
   }
 }
 
-async function openPlace(given: string): Promise<Place> {
-  mkdirSync(given, { recursive: true, mode: 0o700 });
-  const folder = realpathSync(given);
-  const cluster = path.join(folder, String(postgresMajor));
-  const account = await databaseAccount(cluster);
-  if (account !== undefined) {
-    chownSync(folder, account.uid, account.gid);
-    if (!(await canExecute(account, folder))) throw closedToAccount(folder, account);
-  }
-  return {
-    folder,
-    cluster,
-    data: path.join(cluster, 'data'),
-    passwordFile: path.join(cluster, 'password'),
-    log: path.join(folder, 'postgres.log'),
-    account,
-  };
-}
-
-function closedToAccount(folder: string, account: DatabaseAccount): CodedError {
-  const closed = closedFolder(account, folder) ?? folder;
-  return new CodedError(
-    'database.folder_closed',
-    `PostgreSQL cannot run as root, and ${closed} is closed to the user (uid ${account.uid}) it would run as`,
-    {
-      next: `choose a data folder outside ${closed}, for example below /var/lib, or set DATABASE_URL`,
-      details: { folder, closed },
-    },
-  );
-}
-
 async function startLock(place: Place, deadlineMs: number): Promise<ProcessLock> {
   for (;;) {
     const attempt = tryProcessLock(path.join(place.folder, 'starting.lock'), 'starting PostgreSQL');
@@ -178,10 +122,6 @@ async function startLock(place: Place, deadlineMs: number): Promise<ProcessLock>
     }
     await sleep(20);
   }
-}
-
-function isCluster(place: Place): boolean {
-  return statSync(path.join(place.data, 'PG_VERSION'), { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Finds the PostgreSQL that a killed process left behind. One that is only starting or stopping is waited for. */
@@ -236,63 +176,6 @@ async function answers(place: Place, port: number): Promise<boolean> {
   } finally {
     await client.end().catch(() => {});
   }
-}
-
-/** Makes the cluster and its password in a scratch folder; the rename at the end makes both valid at once or not at all. */
-async function makeCluster(place: Place, binaries: PostgresBinaries, settings: Record<string, string>): Promise<void> {
-  for (const name of readdirSync(place.folder)) {
-    // A killed starter's initdb may still be writing into its own scratch folder: then it stays until the next time.
-    if (name.startsWith('scratch-')) {
-      try {
-        rmSync(path.join(place.folder, name), { recursive: true, force: true });
-      } catch (error) {
-        if (!isErrno(error, 'ENOTEMPTY')) throw error;
-      }
-    }
-  }
-  const scratch = path.join(place.folder, `scratch-${process.pid}-${randomBytes(4).toString('hex')}`);
-  mkdirSync(scratch, { mode: 0o700 });
-  const passwordFile = path.join(scratch, 'password');
-  writeFileSync(passwordFile, randomBytes(24).toString('base64url'), { mode: 0o600, flush: true });
-  if (place.account !== undefined) {
-    for (const made of [scratch, passwordFile]) chownSync(made, place.account.uid, place.account.gid);
-  }
-
-  await runInitdb(place, binaries, [
-    `--pgdata=${path.join(scratch, 'data')}`,
-    `--username=${superuser}`,
-    `--pwfile=${passwordFile}`,
-    '--auth=scram-sha-256',
-    '--encoding=UTF8',
-    '--locale=C',
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
-    '--no-instructions',
-    ...(settings.fsync === 'off' ? ['--no-sync'] : []),
-  ]);
-  renameSync(scratch, place.cluster);
-  const folder = openSync(place.folder, 'r');
-  fsyncSync(folder);
-  closeSync(folder);
-}
-
-function runInitdb(place: Place, binaries: PostgresBinaries, args: string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(binaries.initdb, args, {
-      ...place.account,
-      cwd: '/',
-      env: programEnv,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    child.stdout.on('data', (text: Buffer) => (output += text));
-    child.stderr.on('data', (text: Buffer) => (output += text));
-    child.on('error', (error) => reject(notExecutable(binaries.initdb, error.message, error)));
-    child.on('close', (code, signal) => {
-      if (code === 0) resolve();
-      else reject(startFailed(place, `initdb ended with ${signal ?? code}`, output));
-    });
-  });
 }
 
 async function start(
@@ -418,58 +301,6 @@ async function stop(data: string, pid: number): Promise<void> {
   throw new CodedError('database.stop_failed', `PostgreSQL (pid ${pid}) in ${data} does not stop`, {
     next: `kill -9 ${pid}, which loses no committed work`,
   });
-}
-
-function urlOf(place: Place, port: number): string {
-  const password = readFileSync(place.passwordFile, 'utf8').trim();
-  return `postgresql://${superuser}:${password}@127.0.0.1:${port}/postgres`;
-}
-
-/** Little is passed on: `PG*` variables would change the server, and keys in ours are not its business. */
-const programEnv: NodeJS.ProcessEnv = { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
-
-function rotatedLogSize(log: string): number {
-  const bytes = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
-  if (bytes < logKeptBytes) return bytes;
-  renameSync(log, `${log}.1`);
-  return 0;
-}
-
-function textFrom(file: string, startByte: number): string {
-  const log = openSync(file, 'r');
-  try {
-    const buffer = Buffer.alloc(64 * 1024);
-    const from = Math.max(startByte, statSync(file).size - buffer.length);
-    return buffer.toString('utf8', 0, readSync(log, buffer, 0, buffer.length, from));
-  } finally {
-    closeSync(log);
-  }
-}
-
-function startFailed(place: Place, fact: string, output: string): CodedError {
-  const isFull = output.includes('No space left on device');
-  return new CodedError(
-    'database.start_failed',
-    `the database in ${place.folder} did not start: ${fact}: ${lastLines(output)}`,
-    {
-      next: isFull
-        ? `free space on the disk of ${place.folder}`
-        : `read ${place.log}, or set DATABASE_URL to another PostgreSQL`,
-    },
-  );
-}
-
-function notExecutable(program: string, fact: string, cause: unknown): CodedError {
-  return new CodedError('database.binaries_missing', `${program} cannot be executed on this machine: ${fact}`, {
-    next: 'set DATABASE_URL to a PostgreSQL 15 or newer (the programs from npm need glibc 2.27 or newer, or macOS)',
-    cause,
-  });
-}
-
-function lastLines(output: string): string {
-  const lines = output.trim().split('\n');
-  const fatal = lines.filter((line) => /FATAL|PANIC|error:/.test(line));
-  return (fatal.length > 0 ? fatal : lines).slice(-3).join(' | ').slice(0, 600);
 }
 
 function isErrno(error: unknown, code: string): boolean {

@@ -19,7 +19,8 @@ let folder: string;
 
 beforeAll(() => {
   parent = givenParent();
-  folder = path.join(parent, 'postgres');
+  // Its parent is not there yet either.
+  folder = path.join(parent, 'data/postgres');
 });
 // Every test begins with a stopped database and leaves none behind.
 afterEach(() => stopEmbeddedPostgres(folder));
@@ -70,7 +71,7 @@ test('of two processes that start it at once, one starts it and the other adopts
   await Promise.all(programs.map((program) => program.kill()));
 
   expect(new Set(got.map(({ pid }) => pid)).size).toBe(1);
-  expect(got.map(({ adopted }) => adopted).sort()).toEqual([false, true]);
+  expect(got.filter(({ adopted }) => adopted).length).toBe(1);
 });
 
 test('PostgreSQL killed in the middle of work comes back with what was committed, once its last backend is gone', async () => {
@@ -192,7 +193,7 @@ test.skipIf(!isRoot)('root is told which folder is closed to the account Postgre
 test.skipIf(!isRoot)('root gives away the folder of the database and nothing above it', async () => {
   await startEmbeddedPostgres(folder);
   expect(statSync(folder).uid).not.toBe(0);
-  expect(statSync(parent).uid).toBe(0);
+  expect(statSync(path.dirname(folder)).uid).toBe(0);
 });
 
 function givenParent(): string {
@@ -219,8 +220,8 @@ async function givenBusyBackend(url: string): Promise<number> {
   await client.connect();
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
   const busy = client.query(`select sum(sqrt(n)) from generate_series(1, 6000000) as n`);
+  // It ends with the connection, when the backend sees at last that its postmaster is gone.
   busy.catch(() => {});
-  void busy.finally(() => client.end().catch(() => {})).catch(() => {});
   const watcher = new pg.Client({ connectionString: url });
   watcher.on('error', () => {});
   await watcher.connect();

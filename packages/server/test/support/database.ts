@@ -9,7 +9,7 @@ export interface TestDatabase {
   url: string;
   db: Db;
   /** Closes `db` and removes the database, also while others are connected. */
-  drop(): Promise<void>;
+  drop: () => Promise<void>;
 }
 
 /** A fresh database with all our tables, for one test file. Call `drop` in `afterAll`. */
@@ -36,7 +36,7 @@ export async function givenDatabase(): Promise<TestDatabase> {
 }
 
 /** A fresh database without our tables: for tests of migrations. */
-export async function givenEmptyDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+export async function givenEmptyDatabase(): Promise<{ url: string; drop: () => Promise<void> }> {
   const adminUrl = await testPostgresUrl();
   const name = `helix_test_${randomBytes(6).toString('hex')}`;
   await asAdmin((admin) => admin.query(`create database ${name}`));
