@@ -1,0 +1,79 @@
+import { type Import, listImports } from './imports.ts';
+import { listTree, repository } from './tree.ts';
+
+/** Which packages a package may import, besides itself. One that is not in the list may not exist. */
+const MAY_IMPORT: Record<string, string[]> = {
+  protocol: [],
+  client: ['protocol'],
+  worker: ['protocol'],
+  server: ['protocol'],
+  cli: ['client', 'protocol'],
+};
+
+/** Whose programs a package may start, as processes of their own, without importing their code. */
+const MAY_START: Record<string, string[]> = {
+  server: ['worker'],
+  cli: ['server', 'worker'],
+};
+
+/** The subjects of `packages/server/src`: each may import those before it in the list, none after it. */
+const SERVER_LAYERS = ['config.ts', 'db', 'events', 'engine', 'http', 'auth', 'projects', 'workers', 'tasks'];
+
+/** Where the server is put together: these may import every subject, and no subject imports them. */
+const SERVER_TOP = ['app.ts', 'main.ts'];
+
+const thisFile = 'scripts/check/import-direction.ts';
+
+/**
+ * Imports go one way: between packages towards `protocol`, inside the server towards `db`.
+ *
+ * @returns one `file:line: problem` per import that goes another way
+ */
+export function checkImportDirection(root = repository): string[] {
+  return [...unlisted(root), ...listImports(root).flatMap((one) => problemOf(one) ?? [])];
+}
+
+/** What is in no list would escape the rules. */
+function unlisted(root: string): string[] {
+  const files = listTree(root);
+  const packages = new Set(files.map((file) => packageOf(file)).filter((name) => name !== undefined));
+  const layers = new Set(files.map((file) => layerOf(file)).filter((name) => name !== undefined));
+  return [
+    ...[...packages]
+      .filter((name) => !(name in MAY_IMPORT))
+      .map((name) => `packages/${name}:1: say in MAY_IMPORT of ${thisFile} what it may import`),
+    ...[...layers]
+      .filter((name) => !SERVER_LAYERS.includes(name) && !SERVER_TOP.includes(name))
+      .map((name) => `packages/server/src/${name}:1: give it a place in SERVER_LAYERS of ${thisFile}`),
+  ];
+}
+
+function problemOf({ from, line, name, to, how }: Import): string | undefined {
+  const importer = packageOf(from);
+  const imported = packageOf(to);
+  // Scripts, scenarios and examples put the packages to use: they stand above all of them.
+  if (importer === undefined || imported === undefined) return undefined;
+  const at = `${from}:${line}:`;
+  if (importer !== imported) {
+    if (how === 'start')
+      return MAY_START[importer]?.includes(imported) ? undefined : `${at} ${importer} may not start a program of ${imported} ('${name}')`;
+    if (!MAY_IMPORT[importer]?.includes(imported)) return `${at} ${importer} may not import ${imported} ('${name}')`;
+    if (name.startsWith('.')) return `${at} '${name}' leaves the package: import it by its name, @helixcode/${imported}/…`;
+    return undefined;
+  }
+  const layer = layerOf(from);
+  const below = layerOf(to);
+  if (layer === undefined || below === undefined || layer === below || SERVER_TOP.includes(layer)) return undefined;
+  if (SERVER_TOP.includes(below)) return `${at} only ${SERVER_TOP.join(' and ')} put the server together: ${layer} may not import ${below}`;
+  if (SERVER_LAYERS.indexOf(below) < SERVER_LAYERS.indexOf(layer)) return undefined;
+  return `${at} ${layer} may not import ${below}, which stands above it ('${name}')`;
+}
+
+function packageOf(file: string): string | undefined {
+  return /^packages\/([^/]+)\//.exec(file)?.[1];
+}
+
+/** The folder, or the file beside the folders, of the server's sources that `file` belongs to. */
+function layerOf(file: string): string | undefined {
+  return /^packages\/server\/src\/([^/]+)/.exec(file)?.[1];
+}
