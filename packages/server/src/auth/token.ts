@@ -1,0 +1,19 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/** A secret scanner knows a leaked one by its beginning. */
+const PREFIX = 'hlx_';
+const FORM = /^hlx_[A-Za-z0-9_-]{43}$/;
+
+/** Something to sign in with: 32 random bytes. */
+export function newToken(): string {
+  return PREFIX + randomBytes(32).toString('base64url');
+}
+
+export function isToken(text: string): boolean {
+  return FORM.test(text);
+}
+
+/** What is stored of a token. A fast hash is enough: nobody guesses 256 random bits. */
+export function tokenHash(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
