@@ -35,12 +35,6 @@ create table projects (
   created_at     timestamptz not null default now()
 );
 
-create table server_leases (
-  id          text primary key,
-  url         text not null,
-  expires_at  timestamptz not null
-);
-
 create table workers (
   id            text primary key,
   name          text not null,
