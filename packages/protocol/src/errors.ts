@@ -5,7 +5,10 @@
 export const ERROR_CODES = {
   'api.bad_request': { http: 400, retryable: false, exit: 2 },
   'api.cursor_too_old': { http: 410, retryable: false, exit: 1 },
+  'api.host_refused': { http: 421, retryable: false, exit: 2 },
   'api.internal': { http: 500, retryable: true, exit: 1 },
+  'api.media_type_unsupported': { http: 415, retryable: false, exit: 2 },
+  'api.method_not_allowed': { http: 405, retryable: false, exit: 2 },
   'api.not_found': { http: 404, retryable: false, exit: 2 },
   'api.payload_too_large': { http: 413, retryable: false, exit: 2 },
   'auth.token_missing': { http: 401, retryable: false, exit: 4 },
@@ -28,6 +31,7 @@ export const ERROR_CODES = {
   'project.not_found': { http: 404, retryable: false, exit: 2 },
   'project.source_unreadable': { http: 422, retryable: true, exit: 2 },
   'server.already_running': { http: 409, retryable: false, exit: 1 },
+  'server.listen_failed': { http: 500, retryable: false, exit: 1 },
   'server.port_in_use': { http: 409, retryable: false, exit: 1 },
   'server.unreachable': { http: 503, retryable: true, exit: 7 },
   'snapshot.refused': { http: 422, retryable: false, exit: 2 },

@@ -5,6 +5,7 @@ import { event, TOPIC } from '../event/events.ts';
 import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
 import { WORKER_ADMISSIONS } from '../worker/worker-state.ts';
+import { ROUTE_PATHS } from './route-paths.ts';
 import { connectivityEventView, projectView, serverView, taskDetail, taskView, workerView } from './views.ts';
 
 /** What a body is, where it is not JSON. */
@@ -34,21 +35,21 @@ const pageOf = <Item extends z.ZodType>(item: Item) => z.object({ items: z.array
 /** Every operation of the API, by name. The server, the clients and the API description are all made from it. */
 export const ROUTES = {
   'server.get': {
-    method: 'GET', path: '/server', tag: 'server', summary: 'How the server and its pool stand',
+    ...ROUTE_PATHS['server.get'], tag: 'server', summary: 'How the server and its pool stand',
     answer: serverView, status: 200, errors: [],
   },
   'server.config': {
-    method: 'GET', path: '/server/config', tag: 'server',
+    ...ROUTE_PATHS['server.config'], tag: 'server',
     summary: 'The configuration in force and where each value came from; secrets are left out',
     answer: z.object({ values: z.array(z.object({ key: z.string(), value: z.unknown(), origin: z.string() })) }),
     status: 200, errors: [],
   },
   'workers.list': {
-    method: 'GET', path: '/workers', tag: 'workers', summary: 'All workers of the pool',
+    ...ROUTE_PATHS['workers.list'], tag: 'workers', summary: 'All workers of the pool',
     answer: z.object({ items: z.array(workerView) }), status: 200, errors: [],
   },
   'workers.add': {
-    method: 'POST', path: '/workers', tag: 'workers',
+    ...ROUTE_PATHS['workers.add'], tag: 'workers',
     summary: 'Adds a machine to the pool and starts to connect to it; follow its events or its state',
     body: workerConfig.extend({
       password: z.string().optional().describe('Kept encrypted; a key is better'),
@@ -57,51 +58,51 @@ export const ROUTES = {
     answer: workerView, status: 201, errors: ['worker.exists', 'api.bad_request'],
   },
   'workers.get': {
-    method: 'GET', path: '/workers/:worker', tag: 'workers', summary: 'One worker, by id or name',
+    ...ROUTE_PATHS['workers.get'], tag: 'workers', summary: 'One worker, by id or name',
     answer: workerView, status: 200, errors: ['worker.not_found'],
   },
   'workers.events': {
-    method: 'GET', path: '/workers/:worker/connectivity', tag: 'workers',
+    ...ROUTE_PATHS['workers.events'], tag: 'workers',
     summary: 'How its connection went, newest first',
     query: z.object({ limit: count.max(500).default(50) }),
     answer: z.object({ items: z.array(connectivityEventView) }), status: 200, errors: ['worker.not_found'],
   },
   'workers.accept-key': {
-    method: 'POST', path: '/workers/:worker/host-key', tag: 'workers',
+    ...ROUTE_PATHS['workers.accept-key'], tag: 'workers',
     summary: 'Pins a host key that the worker showed, by its fingerprint, and dials again',
     body: z.strictObject({ fingerprint: z.string().startsWith('SHA256:') }),
     answer: workerView, status: 200, errors: ['worker.not_found', 'worker.host_key_unknown', 'worker.host_key_revoked'],
   },
   'workers.revoke-key': {
-    method: 'DELETE', path: '/workers/:worker/host-key/:fingerprint', tag: 'workers',
+    ...ROUTE_PATHS['workers.revoke-key'], tag: 'workers',
     summary: 'Never trusts that host key again, and ends the connection that relies on it',
     answer: workerView, status: 200, errors: ['worker.not_found'],
   },
   'workers.admission': {
-    method: 'POST', path: '/workers/:worker/admission', tag: 'workers',
+    ...ROUTE_PATHS['workers.admission'], tag: 'workers',
     summary: 'Opens a worker for work, drains it, or takes it out',
     body: z.strictObject({ admission: z.enum(WORKER_ADMISSIONS) }),
     answer: workerView, status: 200, errors: ['worker.not_found'],
   },
   'workers.reconnect': {
-    method: 'POST', path: '/workers/:worker/reconnect', tag: 'workers',
+    ...ROUTE_PATHS['workers.reconnect'], tag: 'workers',
     summary: 'Dials a blocked, suspect or lost worker now, optionally with a new password',
     body: z.strictObject({ password: z.string().optional() }),
     answer: workerView, status: 200, errors: ['worker.not_found'],
   },
   'workers.remove': {
-    method: 'DELETE', path: '/workers/:worker', tag: 'workers',
+    ...ROUTE_PATHS['workers.remove'], tag: 'workers',
     summary: 'Removes a worker and, where it can be reached, everything that was installed on it',
     query: z.object({ force: z.stringbool().default(false).describe('Even with jobs running or out of reach') }),
     answer: z.object({ removed: z.string(), uninstalled: z.boolean() }), status: 200,
     errors: ['worker.not_found', 'worker.busy', 'worker.unreachable'],
   },
   'projects.list': {
-    method: 'GET', path: '/projects', tag: 'projects', summary: 'Registered repositories',
+    ...ROUTE_PATHS['projects.list'], tag: 'projects', summary: 'Registered repositories',
     answer: z.object({ items: z.array(projectView) }), status: 200, errors: [],
   },
   'projects.add': {
-    method: 'POST', path: '/projects', tag: 'projects',
+    ...ROUTE_PATHS['projects.add'], tag: 'projects',
     summary: 'Registers a git repository by a path on the server or a URL; without a source it waits for snapshots',
     body: z.strictObject({
       name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$/),
@@ -110,21 +111,21 @@ export const ROUTES = {
     answer: projectView, status: 201, errors: ['project.exists', 'project.source_unreadable'],
   },
   'projects.get': {
-    method: 'GET', path: '/projects/:project', tag: 'projects', summary: 'One project, by id or name',
+    ...ROUTE_PATHS['projects.get'], tag: 'projects', summary: 'One project, by id or name',
     answer: projectView, status: 200, errors: ['project.not_found'],
   },
   'projects.fetch': {
-    method: 'POST', path: '/projects/:project/fetch', tag: 'projects', summary: 'Brings the mirror up to its source',
+    ...ROUTE_PATHS['projects.fetch'], tag: 'projects', summary: 'Brings the mirror up to its source',
     answer: z.object({ commit: z.string().describe('Tip of the default branch') }), status: 200,
     errors: ['project.not_found', 'project.source_unreadable'],
   },
   'projects.tips': {
-    method: 'GET', path: '/projects/:project/tips', tag: 'projects',
+    ...ROUTE_PATHS['projects.tips'], tag: 'projects',
     summary: 'Commits the server holds: what a snapshot bundle may leave out',
     answer: z.object({ commits: z.array(z.string()) }), status: 200, errors: ['project.not_found'],
   },
   'projects.snapshot': {
-    method: 'POST', path: '/projects/:project/snapshots', tag: 'projects',
+    ...ROUTE_PATHS['projects.snapshot'], tag: 'projects',
     summary: 'Takes a git bundle that holds the commit, and keeps it for tasks',
     query: z.object({ commit: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/) }),
     body: 'application/octet-stream',
@@ -132,21 +133,21 @@ export const ROUTES = {
     errors: ['project.not_found', 'snapshot.refused', 'api.payload_too_large'],
   },
   'tasks.submit': {
-    method: 'POST', path: '/tasks', tag: 'tasks', summary: 'Hands in a task',
+    ...ROUTE_PATHS['tasks.submit'], tag: 'tasks', summary: 'Hands in a task',
     body: taskSubmission, answer: taskView, status: 201,
     errors: ['project.not_found', 'snapshot.refused', 'worker.not_found'],
   },
   'tasks.list': {
-    method: 'GET', path: '/tasks', tag: 'tasks', summary: 'Root tasks, newest first',
+    ...ROUTE_PATHS['tasks.list'], tag: 'tasks', summary: 'Root tasks, newest first',
     query: z.object({ state: z.enum(TASK_STATES).optional(), project: z.string().optional(), ...page }),
     answer: pageOf(taskView), status: 200, errors: [],
   },
   'tasks.get': {
-    method: 'GET', path: '/tasks/:task', tag: 'tasks', summary: 'A task with its attempts and all its subtasks',
+    ...ROUTE_PATHS['tasks.get'], tag: 'tasks', summary: 'A task with its attempts and all its subtasks',
     answer: taskDetail, status: 200, errors: ['task.not_found'],
   },
   'tasks.output': {
-    method: 'GET', path: '/tasks/:task/output', tag: 'tasks',
+    ...ROUTE_PATHS['tasks.output'], tag: 'tasks',
     summary: 'Bytes of a stream of an attempt; the answer header helix-next-offset continues, helix-over says it is complete',
     query: z.object({
       stream: z.string().default('out'),
@@ -157,42 +158,42 @@ export const ROUTES = {
     answer: 'application/octet-stream', status: 200, errors: ['task.not_found', 'api.not_found'],
   },
   'tasks.cancel': {
-    method: 'POST', path: '/tasks/:task/cancel', tag: 'tasks', summary: 'Cancels a task and everything below it',
+    ...ROUTE_PATHS['tasks.cancel'], tag: 'tasks', summary: 'Cancels a task and everything below it',
     answer: taskView, status: 200, errors: ['task.not_found', 'task.move_refused'],
   },
   'tasks.retry': {
-    method: 'POST', path: '/tasks/:task/retry', tag: 'tasks',
+    ...ROUTE_PATHS['tasks.retry'], tag: 'tasks',
     summary: 'Runs a failed or cancelled task again; finished subtasks keep their results',
     answer: taskView, status: 200, errors: ['task.not_found', 'task.move_refused'],
   },
   'tasks.junit': {
-    method: 'GET', path: '/tasks/:task/junit', tag: 'tasks', summary: 'The merged JUnit XML of a test task',
+    ...ROUTE_PATHS['tasks.junit'], tag: 'tasks', summary: 'The merged JUnit XML of a test task',
     answer: 'application/xml', status: 200, errors: ['task.not_found', 'api.not_found'],
   },
   'tasks.coverage': {
-    method: 'GET', path: '/tasks/:task/coverage', tag: 'tasks', summary: 'The merged lcov record of a test task',
+    ...ROUTE_PATHS['tasks.coverage'], tag: 'tasks', summary: 'The merged lcov record of a test task',
     answer: 'text/plain', status: 200, errors: ['task.not_found', 'api.not_found'],
   },
   'tasks.artifact': {
-    method: 'GET', path: '/tasks/:task/artifact', tag: 'tasks', summary: 'The outputs of a build target, as a .tar.zst',
+    ...ROUTE_PATHS['tasks.artifact'], tag: 'tasks', summary: 'The outputs of a build target, as a .tar.zst',
     answer: 'application/octet-stream', status: 200, errors: ['task.not_found', 'api.not_found'],
   },
   'events.list': {
-    method: 'GET', path: '/events', tag: 'events', summary: 'What happened after a sequence number, oldest first',
+    ...ROUTE_PATHS['events.list'], tag: 'events', summary: 'What happened after a sequence number, oldest first',
     query: z.object({
       topic: z.string().regex(TOPIC).default('all'),
-      after: z.coerce.number().int().min(0).default(0),
+      after: z.coerce.number().int().min(0).default(0).describe('Last number you have; 0 for all that are kept'),
       limit: count.max(1000).default(200),
     }),
     answer: z.object({ items: z.array(event), newest: z.number().int() }), status: 200, errors: ['api.cursor_too_old'],
   },
   'events.stream': {
-    method: 'GET', path: '/events/stream', tag: 'events',
+    ...ROUTE_PATHS['events.stream'], tag: 'events',
     summary: 'The same as server-sent events; Last-Event-ID or after resumes without a gap',
     query: z.object({ topic: z.string().regex(TOPIC).default('all'), after: z.coerce.number().int().min(0).optional() }),
     answer: 'text/event-stream', status: 200, errors: ['api.cursor_too_old'],
   },
-} as const satisfies Record<string, Route>;
+} as const satisfies Record<keyof typeof ROUTE_PATHS, Route>;
 
 export type RouteName = keyof typeof ROUTES;
 

@@ -1,0 +1,44 @@
+/**
+ * Where each operation is found, below `/api/v1`; `:name` is a path parameter. Apart from the schemas in `routes.ts`, so
+ * that a client can call the API without loading them.
+ */
+export const ROUTE_PATHS = {
+  'server.get': { method: 'GET', path: '/server' },
+  'server.config': { method: 'GET', path: '/server/config' },
+  'workers.list': { method: 'GET', path: '/workers' },
+  'workers.add': { method: 'POST', path: '/workers' },
+  'workers.get': { method: 'GET', path: '/workers/:worker' },
+  'workers.events': { method: 'GET', path: '/workers/:worker/connectivity' },
+  'workers.accept-key': { method: 'POST', path: '/workers/:worker/host-key' },
+  'workers.revoke-key': { method: 'DELETE', path: '/workers/:worker/host-key/:fingerprint' },
+  'workers.admission': { method: 'POST', path: '/workers/:worker/admission' },
+  'workers.reconnect': { method: 'POST', path: '/workers/:worker/reconnect' },
+  'workers.remove': { method: 'DELETE', path: '/workers/:worker' },
+  'projects.list': { method: 'GET', path: '/projects' },
+  'projects.add': { method: 'POST', path: '/projects' },
+  'projects.get': { method: 'GET', path: '/projects/:project' },
+  'projects.fetch': { method: 'POST', path: '/projects/:project/fetch' },
+  'projects.tips': { method: 'GET', path: '/projects/:project/tips' },
+  'projects.snapshot': { method: 'POST', path: '/projects/:project/snapshots' },
+  'tasks.submit': { method: 'POST', path: '/tasks' },
+  'tasks.list': { method: 'GET', path: '/tasks' },
+  'tasks.get': { method: 'GET', path: '/tasks/:task' },
+  'tasks.output': { method: 'GET', path: '/tasks/:task/output' },
+  'tasks.cancel': { method: 'POST', path: '/tasks/:task/cancel' },
+  'tasks.retry': { method: 'POST', path: '/tasks/:task/retry' },
+  'tasks.junit': { method: 'GET', path: '/tasks/:task/junit' },
+  'tasks.coverage': { method: 'GET', path: '/tasks/:task/coverage' },
+  'tasks.artifact': { method: 'GET', path: '/tasks/:task/artifact' },
+  'events.list': { method: 'GET', path: '/events' },
+  'events.stream': { method: 'GET', path: '/events/stream' },
+} as const;
+
+export const API_ROOT = '/api/v1';
+/** The WebSocket that carries live events. */
+export const LIVE_PATH = `${API_ROOT}/live`;
+/**
+ * Sub-protocols offered when that WebSocket is opened. A browser cannot set headers there, so the token is one of them:
+ * `helix.v1, bearer.<token>`; the server chooses the first.
+ */
+export const LIVE_PROTOCOL = 'helix.v1';
+export const BEARER_PROTOCOL = 'bearer.';
