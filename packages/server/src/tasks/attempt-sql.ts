@@ -1,6 +1,6 @@
 import type { AttemptId, TaskId, WorkerId } from '@helixcode/protocol/ids';
 import { ATTEMPT_MOVES, type AttemptState, attemptStatesBefore, isOver } from '@helixcode/protocol/task/attempt-state';
-import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
+import type { JobReport } from '@helixcode/protocol/worker/job';
 import type { Db } from '../db/db.ts';
 import type { OutputPiece, WantedJob } from '../workers/job-book.ts';
 import type { AttemptRow } from './task-row.ts';
@@ -41,8 +41,8 @@ export async function countTakenSlots(db: Db): Promise<{ worker_id: WorkerId; ro
 }
 
 export async function listWantedJobs(db: Db, worker: WorkerId): Promise<WantedJob[]> {
-  const { rows } = await db.query<{ attempt: AttemptId; spec: JobSpec; cancelAsked: boolean }>(
-    `select a.id as attempt, t.job as spec, a.cancel_asked as "cancelAsked"
+  const { rows } = await db.query<WantedJob>(
+    `select a.id as attempt, t.job as spec, a.cancel_asked as "cancelAsked", a.state <> 'assigned' as "hasStarted"
        from task_attempts a join distributed_tasks t on t.id = a.task_id where a.worker_id = $1 and not a.is_complete`,
     [worker],
   );

@@ -7,6 +7,8 @@ export interface WantedJob {
   spec: JobSpec;
   /** Cancelled on the server, not yet confirmed by the worker. */
   cancelAsked: boolean;
+  /** The worker has reported it before: where the worker no longer knows it, it is lost and must not be sent again. */
+  hasStarted: boolean;
 }
 
 export interface OutputPiece {
