@@ -4,6 +4,7 @@
  * Prints a line per part as it ends, then every problem, then the longest files. Exit code 1 when there is a problem.
  */
 import { parseArgs, styleText } from 'node:util';
+import { checkDiagrams } from './check/diagrams.ts';
 import { checkDocs } from './check/docs.ts';
 import { checkFocusedTests } from './check/focused-tests.ts';
 import { checkImportCycles } from './check/import-cycles.ts';
@@ -29,6 +30,7 @@ const PARTS: Part[] = [
   { name: 'import-direction', round: 2, check: () => checkImportDirection() },
   { name: 'import-cycles', round: 2, check: () => checkImportCycles() },
   { name: 'docs', round: 2, check: () => checkDocs() },
+  { name: 'diagrams', round: 2, check: () => checkDiagrams() },
   { name: 'private-text', round: 2, check: () => checkPrivateText() },
   { name: 'focused-tests', round: 2, check: () => checkFocusedTests() },
   { name: 'sql', round: 3, check: () => checkSqlStatements() },

@@ -5,7 +5,7 @@ export type TaskCommand = 'unblock' | 'claim' | 'complete' | 'fail' | 'retry' | 
 
 /** Every move a task can make. A missing cell is a refused command; an empty row is a final state. */
 export const TASK_MOVES: Record<TaskState, Partial<Record<TaskCommand, TaskState>>> = {
-  blocked: { unblock: 'pending', cancel: 'cancelled' },
+  blocked: { unblock: 'pending', complete: 'completed', cancel: 'cancelled' },
   pending: { claim: 'running', fail: 'failed', pause: 'paused', cancel: 'cancelled' },
   running: { complete: 'completed', fail: 'failed', retry: 'pending', pause: 'paused', cancel: 'cancelled' },
   paused: { resume: 'pending', cancel: 'cancelled' },

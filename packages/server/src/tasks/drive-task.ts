@@ -109,7 +109,10 @@ async function apply(tx: Db, deps: DriverDeps, id: TaskId, advance: Advance): Pr
   }
   for (const { child, state, result, failure } of advance.settle ?? []) {
     if (await settleBlocked(tx, child, state, result, failure))
-      events.push({ ...about(child), body: { type: 'task.moved', from: 'blocked', to: state, command: 'settle', ...(failure && { failure }) } });
+      events.push({
+        ...about(child),
+        body: { type: 'task.moved', from: 'blocked', to: state, command: state === 'completed' ? 'complete' : 'cancel', ...(failure && { failure }) },
+      });
   }
   for (const { child, result } of advance.results ?? []) await setResult(tx, child, result);
   for (const document of advance.documents ?? []) await saveDocument(tx, document.task, document.name, document.body);

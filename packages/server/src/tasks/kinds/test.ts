@@ -6,9 +6,10 @@ import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { setupKey } from '../setup-key.ts';
 import type { LeafResult } from '../settle-attempts.ts';
 import type { TaskRow } from '../task-row.ts';
-import { mergeResults } from '../testing/merge-results.ts';
+import { findRunner, runnerNamed, selectUnits } from '../testing/find-runner.ts';
+import { writeJunit } from '../testing/junit-xml.ts';
+import { mergeResults, type ShardRun } from '../testing/merge-results.ts';
 import { planShards } from '../testing/plan-shards.ts';
-import { findRunner, runnerNamed } from '../testing/runners/runners.ts';
 import type { RunOutput, TestRunner, TestRunnerName } from '../testing/test-runner.ts';
 import type { Advance, ChildPlan, TaskKind, View } from './kind.ts';
 
@@ -74,7 +75,7 @@ async function begin(view: TestView): Promise<Advance> {
   const { spec } = view;
   const project = projectOf(view);
   const files = await view.projectFiles(project, spec.commit);
-  const runner = spec.runner ? runnerNamed(spec.runner) : await findRunner(files, spec);
+  const runner = spec.runner ? runnerNamed(spec.runner) : await findRunner(files);
   const found = spec.setup === undefined ? await runner.setup(files) : (spec.setup ?? undefined);
   const setup = found && { key: await setupKey(found, files), command: found.command, timeoutMs: found.timeoutMs };
   const memo: Memo = { runner: runner.name, setup: setup ?? null };
@@ -108,7 +109,7 @@ async function takeListing(view: TestView, runner: TestRunner): Promise<Advance>
 /** Makes the shards: the units that match, grouped by their measured times. */
 async function divide(view: TestView, runner: TestRunner, memo: Memo, all: string[]): Promise<Advance> {
   const { spec } = view;
-  const units = spec.patterns.length === 0 ? all : all.filter((unit) => spec.patterns.some((pattern) => unit.includes(pattern)));
+  const units = selectUnits(all, spec.patterns);
   if (units.length === 0) {
     const message =
       all.length === 0
@@ -120,10 +121,7 @@ async function divide(view: TestView, runner: TestRunner, memo: Memo, all: strin
   const requires = [...new Set([...view.task.requires, ...runner.requires])];
   const slots = Math.max(1, Math.min(view.slotsFor(requires).slots, spec.maxSlots ?? Number.POSITIVE_INFINITY));
   const shards = planShards({
-    units: units.map((unit) => {
-      const expectedMs = timings.get(unit);
-      return expectedMs === undefined ? { unit } : { unit, expectedMs };
-    }),
+    units: units.map((unit) => ({ unit, expectedMs: timings.get(unit) })),
     slots,
     fixedMs: timings.get(FIXED_COST_UNIT) ?? FIXED_COST_GUESS_MS,
   });
@@ -222,7 +220,7 @@ async function takeResults(view: TestView, runner: TestRunner): Promise<Advance>
   const progress = { phase: 'running tests', done: done.size, total: memo.units ?? done.size };
   const isUnderWay = leaves.some((leaf) => leaf.finished_at === null) || advance.add.length > 0;
   if (isUnderWay || advance.documents.length > 0) return { ...advance, progress, ...(!isUnderWay && { lookAgainMs: 0 }) };
-  return { progress, ...(await conclude(view, runner, leaves, documents)) };
+  return { progress, ...(await conclude(view, runner, leaves)) };
 }
 
 function isRead(leaf: TaskRow): boolean {
@@ -283,62 +281,60 @@ async function runFailedAgain(view: TestView, runner: TestRunner): Promise<Advan
   return { add: [plan], memo };
 }
 
-async function conclude(view: TestView, runner: TestRunner, leaves: TaskRow[], documents: ShardDocument[]): Promise<Advance> {
+async function conclude(view: TestView, runner: TestRunner, leaves: TaskRow[]): Promise<Advance> {
   const { task, memo } = view;
-  const { first, retries } = sortOut(documents);
-  const attempts = (await view.treeAttempts()).filter((attempt) => leaves.some((leaf) => leaf.id === attempt.task_id) && attempt.finished_at !== null);
-  const starts = attempts.flatMap((attempt) => (attempt.started_at ? [attempt.started_at.getTime()] : []));
-  const begin = Math.min(...starts);
-  const end = Math.max(...attempts.map((attempt) => attempt.finished_at?.getTime() ?? 0));
-  const busyMs = attempts.reduce((sum, attempt) => sum + (attempt.wall_ms ?? 0), 0);
-  const slots = memo.slots ?? 1;
-  const merged = mergeResults({ runner: runner.name, first, retries, lcov: documents.flatMap((document) => document.lcov ?? []) });
+  const documents = new Map(
+    (await view.readChildDocuments('results')).map((row) => [row.task_id, JSON.parse(row.body) as ShardDocument]),
+  );
+  const ended = (await view.treeAttempts()).filter((attempt) => attempt.finished_at !== null);
+  const runs: ShardRun[] = [];
+  for (const leaf of leaves) {
+    const document = documents.get(leaf.id);
+    const attempt = ended.findLast((candidate) => candidate.task_id === leaf.id);
+    if (!document) continue;
+    // A later round of the whole task replaces what its units gave before.
+    if (document.role === 'again') dropUnits(runs, new Set(document.results.map((result) => result.unit)));
+    const endedAtMs = (attempt?.finished_at ?? leaf.finished_at ?? task.created_at).getTime();
+    runs.push({
+      round: document.role === 'retry' ? 'retry' : 'first',
+      worker: attempt ? view.nameOfWorker(attempt.worker_id) : '',
+      startedAtMs: attempt?.started_at?.getTime() ?? endedAtMs,
+      endedAtMs,
+      results: document.results,
+      lcov: document.lcov,
+    });
+  }
+  const units = leaves.flatMap((leaf) => ((leaf.spec as ShardSpec).role === 'shard' ? (leaf.spec as ShardSpec).units : [])).sort();
+  const wallMs = Date.now() - (task.started_at ?? task.created_at).getTime();
+  const { report, units: merged, lcov } = mergeResults({ runner: runner.name, units, runs, slots: memo.slots ?? 1, wallMs });
+  await keepTimings(view, runner, leaves, runs);
 
-  const measured = new Map<string, number>();
-  for (const result of first) if (result.outcome === 'passed' || result.outcome === 'failed') measured.set(result.unit, result.durationMs);
-  const fixed = fixedCostMs(leaves);
-  if (fixed !== undefined) measured.set(FIXED_COST_UNIT, fixed);
-  if (measured.size > 0) await view.timings.write(projectOf(view), runner.name, measured);
-
-  const report = {
-    ...merged.report,
-    shards: leaves.filter((leaf) => (leaf.spec as ShardSpec).role === 'shard').length,
-    serialMs: first.reduce((sum, result) => sum + result.durationMs, 0),
-    wallMs: Date.now() - (task.started_at ?? task.created_at).getTime(),
-    utilisation: starts.length === 0 || end <= begin ? 0 : Math.min(1, busyMs / (slots * (end - begin))),
-    slots,
-    workers: [...new Set(attempts.map((attempt) => view.nameOfWorker(attempt.worker_id)))].sort(),
-  };
   const documentsOut = [
-    { task: task.id, name: 'junit', body: merged.junit },
-    ...(merged.lcov !== undefined ? [{ task: task.id, name: 'coverage', body: merged.lcov }] : []),
+    { task: task.id, name: 'junit', body: writeJunit(runner.name, merged) },
+    ...(lcov === '' ? [] : [{ task: task.id, name: 'coverage', body: lcov }]),
   ];
-  const { failed, errors } = report.totals;
+  const { failed, errors, tests } = report.totals;
   if (failed + errors === 0) return { documents: documentsOut, outcome: { state: 'completed', result: report } };
-  const failure: ErrorFact = {
-    code: 'tests.failed',
-    message: [failed > 0 && `${failed} of ${report.totals.tests} tests failed`, errors > 0 && `${errors} ${errors === 1 ? 'file' : 'files'} could not be run to the end`]
-      .filter(Boolean)
-      .join(', and '),
-    next: `helix tasks show ${task.id}`,
-  };
+  const facts = [
+    ...(failed > 0 ? [`${failed} of ${tests} tests failed`] : []),
+    ...(errors > 0 ? [`${errors} ${errors === 1 ? 'file' : 'files'} could not be run to the end`] : []),
+  ];
+  const failure: ErrorFact = { code: 'tests.failed', message: facts.join(', and '), next: `helix tasks show ${task.id}` };
   return { documents: documentsOut, outcome: { state: 'failed', failure, result: report } };
 }
 
-/** First results of each unit and those of its retry. A unit run alone, or again, replaces what was known before. */
-function sortOut(documents: ShardDocument[]): { first: UnitResult[]; retries: UnitResult[] } {
-  const first = new Map<string, UnitResult>();
-  const retries = new Map<string, UnitResult>();
-  for (const { role, results } of documents) {
-    for (const result of results) {
-      if (role === 'retry') retries.set(result.unit, result);
-      else {
-        first.set(result.unit, result);
-        if (role === 'again') retries.delete(result.unit);
-      }
-    }
-  }
-  return { first: [...first.values()], retries: [...retries.values()] };
+function dropUnits(runs: ShardRun[], units: ReadonlySet<string>): void {
+  for (const [index, run] of runs.entries()) runs[index] = { ...run, results: run.results.filter((result) => !units.has(result.unit)) };
+}
+
+async function keepTimings(view: TestView, runner: TestRunner, leaves: TaskRow[], runs: ShardRun[]): Promise<void> {
+  const measured = new Map<string, number>();
+  for (const run of runs)
+    for (const { unit, outcome, durationMs } of run.results)
+      if (run.round === 'first' && (outcome === 'passed' || outcome === 'failed')) measured.set(unit, durationMs);
+  const fixed = fixedCostMs(leaves);
+  if (fixed !== undefined) measured.set(FIXED_COST_UNIT, fixed);
+  if (measured.size > 0) await view.timings.write(projectOf(view), runner.name, measured);
 }
 
 /** What a shard costs beyond the time of its units: the runner's start. The median, for a first start is often slow. */
