@@ -99,4 +99,4 @@ export type LiveMessage =
   | { t: 'subscribed'; topic: string; newest: number }
   | { t: 'event'; topic: string; event: Event }
   | { t: 'too_old'; topic: string; oldest: number; newest: number }
-  | { t: 'error'; code: string; message: string };
+  | { t: 'error'; topic?: string; code: string; message: string };

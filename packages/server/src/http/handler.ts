@@ -1,16 +1,8 @@
 import type { Readable } from 'node:stream';
-import type { RawBody, Route, ROUTES, RouteName } from '@helixcode/protocol/api/routes';
+import type { ParamsOf, PartOf } from '@helixcode/protocol/api/route-parts';
+import type { RawBody, RouteName } from '@helixcode/protocol/api/routes';
 import type { UserId } from '@helixcode/protocol/ids';
 import type { z } from 'zod';
-
-type Routes = typeof ROUTES;
-type Of<Name extends RouteName, Part extends keyof Route> = Routes[Name] extends Record<Part, infer Value> ? Value : undefined;
-
-type ParamsOf<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
-  ? { [Key in Name | keyof ParamsOf<Rest>]: string }
-  : Path extends `${string}:${infer Name}`
-    ? { [Key in Name]: string }
-    : Record<never, string>;
 
 /** An answer that is not JSON. */
 export interface RawAnswer {
@@ -20,9 +12,9 @@ export interface RawAnswer {
 
 /** A checked call of one route: what arrives has passed the route's schemas. */
 export interface Call<Name extends RouteName> {
-  params: ParamsOf<Routes[Name]['path']>;
-  query: Of<Name, 'query'> extends z.ZodType ? z.output<Of<Name, 'query'>> : undefined;
-  body: Of<Name, 'body'> extends z.ZodType ? z.output<Of<Name, 'body'>> : Of<Name, 'body'> extends RawBody ? Readable : undefined;
+  params: ParamsOf<Name>;
+  query: PartOf<Name, 'query'> extends z.ZodType ? z.output<PartOf<Name, 'query'>> : undefined;
+  body: PartOf<Name, 'body'> extends z.ZodType ? z.output<PartOf<Name, 'body'>> : PartOf<Name, 'body'> extends RawBody ? Readable : undefined;
   user: UserId;
   /** Aborted when the caller goes away. */
   signal: AbortSignal;
@@ -30,9 +22,9 @@ export interface Call<Name extends RouteName> {
   lastEventId: string | undefined;
 }
 
-export type Answer<Name extends RouteName> = Of<Name, 'answer'> extends z.ZodType
-  ? z.input<Of<Name, 'answer'>>
-  : Of<Name, 'answer'> extends RawBody
+export type Answer<Name extends RouteName> = PartOf<Name, 'answer'> extends z.ZodType
+  ? z.input<PartOf<Name, 'answer'>>
+  : PartOf<Name, 'answer'> extends RawBody
     ? RawAnswer
     : undefined;
 
