@@ -166,7 +166,8 @@ export class JobTable {
     try {
       renameSync(folder.path, trash);
       void this.#delete(trash);
-      void this.#delete(folder.tmpFolder);
+      renameSync(folder.tmpFolder, `${folder.tmpFolder}.${process.pid}.${this.#trashCount}`);
+      void this.#delete(`${folder.tmpFolder}.${process.pid}.${this.#trashCount}`);
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return;
       rmSync(folder.path, { recursive: true, force: true });

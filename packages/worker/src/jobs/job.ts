@@ -43,6 +43,8 @@ export class Job {
   readonly #around: JobSurroundings;
   #report: JobReport;
   #preparation: AbortController | undefined;
+  /** Settles when nothing works on its checkout any more, however that went. */
+  #prepared: Promise<void> = Promise.resolve();
   #launches = 0;
   #launchedAtMs = 0;
   #limitTimer: NodeJS.Timeout | undefined;
@@ -84,7 +86,7 @@ export class Job {
     const begunMs = performance.now();
     this.refresh();
     const { signal } = this.#preparation;
-    this.#around.workspaces.prepare(this.folder, this.spec, this.#environment(), signal).then(
+    this.#prepared = this.#around.workspaces.prepare(this.folder, this.spec, this.#environment(), signal).then(
       (root) => {
         if (signal.aborted) return;
         this.folder.writePrepareMs(performance.now() - begunMs);
@@ -301,9 +303,12 @@ export class Job {
     clearTimeout(this.#limitTimer);
     this.#watcher?.close();
     this.#watcher = undefined;
-    if (!this.folder.readLease()) return;
-    this.killLeftovers();
-    this.#around.workspaces.release(this.folder);
+    if (!this.spec.workspace) return;
+    void this.#prepared.then(() => {
+      if (!this.folder.readLease()) return;
+      this.killLeftovers();
+      this.#around.workspaces.release(this.folder);
+    });
   }
 
   #watch(): void {

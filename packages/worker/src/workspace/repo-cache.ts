@@ -1,0 +1,106 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { CodedError } from '@helixcode/protocol/errors';
+import { isDiskFull } from '../home/disk-space.ts';
+import type { Git } from './git.ts';
+import { OneAtATime } from './one-at-a-time.ts';
+import { ProgramFailed } from './run-program.ts';
+import type { UploadPackTunnels } from './upload-pack-tunnels.ts';
+
+/** So many commits stay pinned for the sake of small fetches, beyond those that are checked out. */
+const PINNED_COMMITS = 64;
+
+/** A bare repository per project, holding the commits that jobs asked for. */
+export class RepoCache {
+  readonly #folder: string;
+  readonly #git: Git;
+  readonly #tunnels: UploadPackTunnels;
+  readonly #perProject = new OneAtATime();
+
+  constructor(folder: string, git: Git, tunnels: UploadPackTunnels) {
+    this.#folder = folder;
+    this.#git = git;
+    this.#tunnels = tunnels;
+  }
+
+  pathOf(project: string): string {
+    return join(this.#folder, `${project}.git`);
+  }
+
+  /**
+   * Makes sure that a commit with all its files is here. Only what is missing travels: the tree of the commit without
+   * its history, and of that what no pinned commit has.
+   *
+   * @throws CodedError `workspace.failed`; the abort's reason
+   */
+  async ensureCommit(project: string, commit: string, signal: AbortSignal): Promise<void> {
+    if (this.#has(project, commit)) return;
+    // One after the other: who waited for a fetch of the same commit finds it.
+    await this.#perProject.run(project, async () => {
+      signal.throwIfAborted();
+      if (this.#has(project, commit)) return;
+      await this.#initialise(project, commit);
+      await this.#fetch(project, commit, signal);
+      this.#unpinOldest(project);
+    });
+  }
+
+  /** Runs git commands that change what the repository knows of its working trees. */
+  exclusively<T>(project: string, work: () => Promise<T>): Promise<T> {
+    return this.#perProject.run(project, work);
+  }
+
+  /** Throws a damaged repository away; the next job fetches it anew. */
+  discard(project: string): void {
+    rmSync(this.pathOf(project), { recursive: true, force: true });
+  }
+
+  /** The pin is set after the commit is complete, so it vouches for the files too. */
+  #has(project: string, commit: string): boolean {
+    return existsSync(join(this.#pinsFolder(project), commit));
+  }
+
+  #pinsFolder(project: string): string {
+    return join(this.pathOf(project), 'refs', 'helix', 'commits');
+  }
+
+  async #initialise(project: string, commit: string): Promise<void> {
+    if (existsSync(join(this.pathOf(project), 'HEAD'))) return;
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    const format = commit.length === 64 ? 'sha256' : 'sha1';
+    await this.#git.run(['init', '--quiet', '--bare', `--object-format=${format}`, this.pathOf(project)]);
+  }
+
+  async #fetch(project: string, commit: string, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const tunnel = this.#tunnels.prepare(project, signal);
+      try {
+        await this.#git.run(
+          ['-C', this.pathOf(project), 'fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', tunnel.url, `+${commit}:refs/helix/commits/${commit}`],
+          { env: tunnel.environment, signal },
+        );
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (tunnel.isLinkLost()) continue;
+        if (isDiskFull(error) || !(error instanceof ProgramFailed)) throw error;
+        throw new CodedError('workspace.failed', `commit ${commit} of project ${project} could not be fetched`, {
+          next: 'see the details; if the commit is on the server, `helix tasks retry` fetches it again',
+          details: { output: error.tail, ...(tunnel.failure() && { tunnel: tunnel.failure() }) },
+          cause: error,
+        });
+      } finally {
+        tunnel.end();
+      }
+    }
+  }
+
+  /** What is checked out stays, whether it is pinned or not: git counts the heads of working trees as in use. */
+  #unpinOldest(project: string): void {
+    const folder = this.#pinsFolder(project);
+    const pins = readdirSync(folder).filter((name) => /^[0-9a-f]+$/.test(name));
+    if (pins.length <= PINNED_COMMITS) return;
+    const byAge = pins.map((name) => ({ name, atMs: statSync(join(folder, name)).mtimeMs })).sort((a, b) => b.atMs - a.atMs);
+    for (const { name } of byAge.slice(PINNED_COMMITS)) rmSync(join(folder, name), { force: true });
+  }
+}
