@@ -1,16 +1,19 @@
 import { posix } from 'node:path';
 import { relativeToRoot } from './run-output.ts';
 
+/** Paths are at most 400 characters here: what comes in is not ours, and must not make the search slow. */
 const FRAMES: readonly RegExp[] = [
-  // JavaScript: `at name (file:///a/b.ts:3:14)`, `at /a/b.ts:3:14`, and vitest's `❯ test/b.ts:3:14`
-  /(?:\bat |\(|❯ |@)((?:file:\/\/)?[^\s():]*[^\s():/](?:\.[cm]?[jt]sx?|\.vue|\.svelte)):(\d+)(?::\d+)?/g,
+  // JavaScript: `at name (file:///a/b c.ts:3:14)`
+  /\(((?:file:\/\/)?[^()\n]{1,400}?\.\w{1,8}):(\d{1,9}):\d{1,9}\)/g,
+  // `at /a/b c.ts:3:14`, `at async file:///a/b.ts:3:14`, and vitest's `❯ test/b.ts:3:14`
+  /(?:^|\n)[ \t]*(?:at |❯ |@)(?:async )?((?:file:\/\/)?[^()\n]{1,400}?\.\w{1,8}):(\d{1,9}):\d{1,9}(?=\n|$| )/g,
   // Python: `File "a/b.py", line 3`, and pytest's `a/b.py:3: AssertionError`
-  /\bFile "([^"\n]+)", line (\d+)/g,
-  /^([^\s:][^:\n]*\.py):(\d+):/gm,
-  // Rust: `panicked at src/a.rs:3:14:`, before 1.73 `panicked at 'message', src/a.rs:3:14`, and in a backtrace `at src/a.rs:3:14`
-  /(?:panicked at (?:'[^\n]*', )?|\bat |--> )([^\s:']+\.rs):(\d+)/g,
+  /\bFile "([^"\n]{1,400})", line (\d{1,9})/g,
+  /(?:^|\n)([^\s:][^:\n]{0,400}\.py):(\d{1,9}):/g,
+  // Rust: `panicked at src/a.rs:3:14:`, before 1.73 `panicked at 'message', src/a.rs:3:14`, and the compiler's ` --> src/a.rs:3:14`
+  /(?:panicked at |', |--> )([^\s:']{1,400}\.rs):(\d{1,9}):\d{1,9}/g,
   // Go: `    a_test.go:3: message`, and in a panic `\t/a/b_test.go:3 +0x1d`
-  /^\s*((?:[^\s:]*\/)?[^\s:/]+\.go):(\d+)(?::| |$)/gm,
+  /(?:^|\n)[ \t]*([^\s:]{1,400}\.go):(\d{1,9})(?=:|[ \n]|$)/g,
 ];
 
 const FOREIGN = /(?:^|\/)(?:node_modules|site-packages|dist-packages|\.cargo|\.venv|venv|vendor|rustc)\/|^node:|<frozen/;

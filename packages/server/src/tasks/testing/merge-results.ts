@@ -100,6 +100,8 @@ function mergeUnit(unit: string, first: UnitResult | undefined, retry: UnitResul
     const message = boundMessage(`${unit} gave no result in two runs.\nfirst: ${one.message ?? 'no reason known'}\nthen: ${retry.message ?? 'no reason known'}`);
     return { unit: { ...richer(one, retry), outcome: 'error', message, flakyCases: new Map() } };
   }
+  // A retry that broke off settles nothing, not even by the tests it came to.
+  if (retry.outcome === 'missing') return { unit: { ...one, flakyCases: new Map() } };
   const { cases, flakyCases } = mergeCases(one.cases, retry.cases);
   const durationMs = one.durationMs;
   if (retry.outcome === 'passed') {

@@ -117,7 +117,7 @@ function parseLibtest(text: string, unit: string, root: string | undefined): Lib
   for (const [index, start] of starts.entries()) {
     const name = start[1]?.replace(/ - should panic$/, '') ?? '';
     const rest = text.slice(start.index + start[0].length, starts[index + 1]?.index).split(/^failures:$|^test result: /m, 1)[0] ?? '';
-    const outcome = /(ok|FAILED|ignored(?:, .*)?)$/m.exec(rest)?.[1];
+    const outcome = [...rest.matchAll(/(ok|FAILED|ignored(?:, .*)?)$/gm)].at(-1)?.[1];
     if (outcome === undefined) continue;
     if (outcome !== 'FAILED') {
       cases.push({ unit, name, outcome: outcome === 'ok' ? 'passed' : 'skipped', durationMs: 0 });
