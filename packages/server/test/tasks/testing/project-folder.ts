@@ -48,7 +48,7 @@ export function hasProgram(name: string): boolean {
 /** The files of a folder but for what is installed, as a commit of it would have them. */
 export function projectFiles(folder: string): ProjectFiles {
   return {
-    paths: globSync('**', { cwd: folder, exclude: (path) => path === 'node_modules' || path === 'target', withFileTypes: true })
+    paths: globSync('**', { cwd: folder, exclude: (entry) => entry.name === 'node_modules' || entry.name === 'target', withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)),
     read: async (path) => (existsSync(join(folder, path)) ? readFileSync(join(folder, path), 'utf8') : undefined),
