@@ -5,6 +5,7 @@ import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { diskFullError, isDiskFull } from '../home/disk-space.ts';
 import type { JobFolder } from './job-folder.ts';
 import { isShimAlive, reportJob } from './job-state.ts';
+import { withShortStreams } from './short-streams.ts';
 import { startFolderOf } from './start-folder.ts';
 import type { Launcher, LaunchNews } from './launcher.ts';
 import { signalJob } from './process-table.ts';
@@ -126,7 +127,7 @@ export class Job {
     }
     if (this.#report.state === 'running' && this.spec.outputs?.length) this.#storeOutputsOnceOver();
     if (this.isOver) this.#settle();
-    if (before.state !== this.#report.state) this.#around.onReport(this.#report);
+    if (before.state !== this.#report.state) this.#around.onReport(this.isOver ? withShortStreams(this.folder, this.#report) : this.#report);
     for (const listener of this.#growthListeners) listener();
   }
 

@@ -9,6 +9,7 @@ export class FrameSocket {
   readonly #socket: Socket;
   readonly #decoder = new FrameDecoder();
   readonly #waiting: (() => void)[] = [];
+  #isCorked = false;
 
   /** @param onFrames called with every piece's frames in order; what it throws goes to `onFault` */
   constructor(socket: Socket, onFrames: (frames: Frame[]) => void, onFault: (error: unknown) => void) {
@@ -33,11 +34,11 @@ export class FrameSocket {
   }
 
   send(message: WorkerMessage): void {
-    if (this.isOpen) this.#socket.write(encodeControl(message));
+    this.#write(encodeControl(message));
   }
 
   sendData(ch: number, offset: number, bytes: Uint8Array): void {
-    if (this.isOpen) this.#socket.write(encodeData(ch, offset, bytes));
+    this.#write(encodeData(ch, offset, bytes));
   }
 
   /** Resolves when the other side has taken enough of what was sent, or is gone. */
@@ -49,6 +50,20 @@ export class FrameSocket {
   end(): void {
     this.#socket.end();
     this.#socket.destroySoon();
+  }
+
+  /** What is said within one turn of the event loop leaves in one write. */
+  #write(bytes: Uint8Array): void {
+    if (!this.isOpen) return;
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#socket.cork();
+      setImmediate(() => {
+        this.#isCorked = false;
+        this.#socket.uncork();
+      });
+    }
+    this.#socket.write(bytes);
   }
 
   #releaseWaiting(): void {
