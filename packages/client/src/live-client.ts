@@ -91,7 +91,9 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
       case 'too_old': {
         const { oldest, newest } = message;
         const isTooOld = ({ last = 0 }: Reader): boolean => last + 1 < oldest || last > newest;
-        for (const reader of readersOf(message.topic).filter(isTooOld)) {
+        const all = readersOf(message.topic);
+        const outdated = all.filter(isTooOld);
+        for (const reader of outdated.length > 0 ? outdated : all) {
           finish(reader, new CodedError('api.cursor_too_old', `what follows event ${reader.last} is not to be had any more`, {
             next: `fetch the present state and continue after ${newest}`,
             details: { oldest, newest },

@@ -6,7 +6,7 @@ import { API_ROOT, LIVE_PATH, LIVE_PROTOCOL } from '@helixcode/protocol/api/rout
 import { type Route, ROUTES, type RouteName } from '@helixcode/protocol/api/routes';
 import { CodedError, ERROR_CODES } from '@helixcode/protocol/errors';
 import type { UserId } from '@helixcode/protocol/ids';
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { Authenticate } from '../auth/authenticate.ts';
@@ -49,6 +49,8 @@ export interface HttpServer {
 const jsonLimitBytes = 1024 * 1024;
 /** How often it is asked whether the token of an open stream is still good. */
 const recheckMs = 15_000;
+/** How often it is looked, while closing, for connections that have become idle. */
+const sweepMs = 25;
 const json = 'application/json; charset=utf-8';
 
 /** Who makes a request, once its token was accepted. */
@@ -64,7 +66,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
     bodyLimit: jsonLimitBytes,
     genReqId: () => `${processMark}-${(++requests).toString(36)}`,
@@ -102,6 +104,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     if (http === 503) reply.header('retry-after', '1');
     // What is still being sent up is not read to its end only to be thrown away.
     if (request.raw.headers['content-length'] !== undefined && !request.raw.complete) reply.header('connection', 'close');
+    // After an upgrade that was refused nobody else feels responsible for the connection.
+    if (request.headers.upgrade !== undefined) reply.raw.once('finish', () => request.raw.socket.destroySoon());
     reply.send(JSON.stringify(toProblem(refusal, request.id)));
   };
 
@@ -274,7 +278,10 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
         for (const client of app.websocketServer.clients) client.terminate();
         app.server.closeAllConnections();
       }, graceMs);
+      // Connections whose request was still running are kept alive by their clients, for nothing.
+      const sweep = setInterval(() => app.server.closeIdleConnections(), sweepMs);
       await app.close();
+      clearInterval(sweep);
       clearTimeout(timer);
     },
   };
