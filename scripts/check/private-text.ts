@@ -1,7 +1,7 @@
 import { listTree, readLines, repository } from './tree.ts';
 
 /** Names of home folders that are nobody's: examples in documentation and tests. */
-const EXAMPLE_USERS = ['ada', 'dev', 'helix', 'me', 'runner', 'user', 'you'];
+const EXAMPLE_USERS = ['ada', 'dev', 'helix', 'me', 'runner', 'u', 'user', 'you'];
 
 const PRIVATE_TEXTS: { pattern: RegExp; what: string }[] = [
   { pattern: /(?<![\w.~-])\/root\/[\w.-]*/g, what: "a path in root's home folder" },

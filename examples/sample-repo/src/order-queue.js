@@ -33,7 +33,7 @@ export class OrderQueue {
     while (this.#running < this.atOnce && this.#waiting.length > 0) {
       const { job, resolve, reject } = this.#waiting.shift();
       this.#running += 1;
-      Promise.resolve()
+      void Promise.resolve()
         .then(job)
         .then(resolve, reject)
         .finally(() => {

@@ -13,7 +13,10 @@ const soldPerDay = Array.from(
 
 test('ordering at the reorder point leaves the shelf empty for few customers, in forty thousand simulated years', () => {
   const orderAt = reorderPoint(soldPerDay, 4);
-  const { asked, missRate } = simulateShelf({ soldPerDay, deliveryDays: 4, orderAt, orderPieces: 60, days: 40_000 * 365 }, seededRandom(23));
+  const { asked, missRate } = simulateShelf(
+    { soldPerDay, deliveryDays: 4, orderAt, orderPieces: 60, days: 40_000 * 365 },
+    seededRandom(23),
+  );
   assert.ok(asked > 100_000_000);
   assert.ok(missRate < 0.01, `${(missRate * 100).toFixed(2)} % of the customers found the shelf empty`);
 });
