@@ -113,10 +113,13 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   app.addHook('onRequest', admit);
   readBodies(app);
 
-  const openApi = JSON.stringify(openApiDocument(options.version));
-  const configSchema = JSON.stringify(helixConfigJsonSchema());
-  app.get('/api/openapi.json', (_request, reply) => reply.type(json).send(openApi));
-  app.get('/api/helix.schema.json', (_request, reply) => reply.type('application/schema+json').send(configSchema));
+  // Made when first asked for: the start must not wait for it.
+  let openApi: string | undefined;
+  app.get('/api/openapi.json', (_request, reply) => {
+    openApi ??= JSON.stringify(openApiDocument(options.version));
+    return reply.type(json).send(openApi);
+  });
+  app.get('/api/helix.schema.json', (_request, reply) => reply.type('application/schema+json').send(JSON.stringify(helixConfigJsonSchema())));
   const methodsOf = new Map<string, string[]>([
     ['/api/openapi.json', ['GET']],
     ['/api/helix.schema.json', ['GET']],

@@ -76,7 +76,16 @@ function componentsOf(named: Record<string, z.ZodType>, others: [string, Route['
   for (const [id, schema] of Object.entries(named)) registry.add(schema, { id });
   for (const [id, schema] of others) if (schema instanceof z.ZodType && !registry.has(schema)) registry.add(schema, { id });
   const address = (id: string): string => `#/components/schemas/${id}`;
-  const { schemas } = z.toJSONSchema(registry, { target: 'draft-2020-12', io, uri: address, unrepresentable: 'any' });
+  const { schemas } = z.toJSONSchema(registry, {
+    target: 'draft-2020-12',
+    io,
+    uri: address,
+    unrepresentable: 'any',
+    // A newer server may add keys to its answers; a client made from this description must not break on them.
+    override: ({ jsonSchema }) => {
+      if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+    },
+  });
   return {
     schemas: Object.fromEntries(Object.entries(schemas).map(([id, { $schema: _, $id: __, ...schema }]) => [id, schema])),
     refOf: (schema: z.ZodType): Json => ({ $ref: address(registry.get(schema)?.id ?? '') }),
