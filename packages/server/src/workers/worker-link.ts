@@ -176,9 +176,17 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
           new CodedError('worker.stale_epoch', `another connection to ${workerName} (number ${message.epoch}) has taken over from number ${context.epoch}`),
         );
       case 'fault':
-        log.warn({ worker, attempt: message.attempt, code: message.code }, message.message);
-        return;
+        return takeFault(message);
     }
+  }
+
+  function takeFault({ code, message, attempt }: Extract<WorkerMessage, { t: 'fault' }>): void {
+    log.warn({ worker, attempt, code }, message);
+    const fact: ErrorFact = { code: isErrorCode(code) ? code : 'worker.protocol_violation', message };
+    if (attempt === undefined) return close(new CodedError(fact.code, `${workerName} ended the connection: ${message}`));
+    const job = jobs.get(attempt as AttemptId);
+    // What has a report goes its own way; what has none was never begun, and nothing else will be said of it.
+    if (job && !job.report) takeReport({ attempt, state: 'refused', reason: fact, streams: {} });
   }
 
   function takeWelcome(welcome: Welcome): void {

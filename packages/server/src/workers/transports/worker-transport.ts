@@ -1,0 +1,46 @@
+import type { Duplex } from 'node:stream';
+import type { HostKeyRow, WorkerRow } from '../worker-row.ts';
+
+/** The bundle that workers run. */
+export interface AgentBundle {
+  path: string;
+  /** Hash of its content, as a worker names it in its welcome. */
+  hash: string;
+}
+
+/** What dialling one worker needs to know at this moment. */
+export interface DialTarget {
+  worker: WorkerRow;
+  password: string | undefined;
+  hostKeys: readonly HostKeyRow[];
+}
+
+/** What is learnt on the way; each is awaited before the next step. */
+export interface DialEars {
+  /** The machine is looked at, gets missing parts, or its daemon is being connected to. */
+  onStep(step: 'probe' | 'install' | 'connect'): Promise<void>;
+  /** The machine showed this host key, or ssh trusts it already (`isTrusted`). */
+  onHostKey(key: SeenHostKey): Promise<void>;
+}
+
+export interface SeenHostKey {
+  type: string;
+  /** Base64, as in a known_hosts file. */
+  publicKey: string;
+  fingerprint: string;
+  isTrusted: boolean;
+}
+
+/** One way to reach a worker's daemon. */
+export interface WorkerTransport {
+  /**
+   * @returns the byte stream of the daemon, with nothing of it read; when it breaks with a known cause, its `error` is a
+   *   `CodedError`
+   * @throws CodedError what kept it from being reached, and what to do about it
+   */
+  connect(target: DialTarget, ears: DialEars, signal: AbortSignal): Promise<Duplex>;
+  /** Deletes what was installed. The daemon must have been told to end. */
+  uninstall(target: DialTarget, signal: AbortSignal): Promise<void>;
+  /** How a person would name the machine. */
+  addressOf(worker: WorkerRow): string;
+}

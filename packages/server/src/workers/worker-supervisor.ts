@@ -1,0 +1,322 @@
+import { CodedError, type ErrorCode, type ErrorFact } from '@helixcode/protocol/errors';
+import type { ServerId, WorkerId } from '@helixcode/protocol/ids';
+import { capabilityLabels, type WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import type { WorkerCommand } from '@helixcode/protocol/worker/worker-state';
+import type { Logger } from 'pino';
+import type { Db } from '../db/db.ts';
+import type { DialGate } from './dial-gate.ts';
+import type { JobBook, WorkerServices } from './job-book.ts';
+import type { OutputWriter } from './output-writer.ts';
+import { redialDelayMs } from './redial-delay.ts';
+import type { SeenHostKey, WorkerTransport } from './transports/worker-transport.ts';
+import { openWorkerLink, type Welcome, type WorkerLink } from './worker-link.ts';
+import { moveWorker } from './worker-moves.ts';
+import type { HostKeyRow, WorkerRow } from './worker-row.ts';
+import { acceptHostKey, beginEpoch, noteHostKey, setFacts, setReason } from './worker-sql.ts';
+
+/** What waits for a person: dialling again by itself would change nothing, or do harm. */
+const BLOCKING: ReadonlySet<ErrorCode> = new Set([
+  'config.invalid', 'worker.auth_refused', 'worker.bootstrap_failed', 'worker.disk_full', 'worker.host_key_changed', 'worker.host_key_revoked',
+  'worker.host_key_unknown', 'worker.no_shell', 'worker.platform_unsupported', 'worker.stale_epoch',
+]);
+/** How long a daemon may take from the first byte to its welcome: a machine under load is slow to look at itself. */
+const WELCOME_TIMEOUT_MS = 15_000;
+/** An older agent is asked this often to make room for the new one, then used as it is. */
+const UPGRADES_IN_A_ROW = 2;
+
+export interface SupervisorContext {
+  db: Db;
+  log: Logger;
+  serverId: ServerId;
+  transport: WorkerTransport;
+  gate: DialGate;
+  book: JobBook;
+  services: WorkerServices;
+  output: OutputWriter;
+  heartbeatMs: number;
+  lostAfterMs: number;
+  /** The agent that workers should run. */
+  agentHash: string;
+  passwordOf(worker: WorkerRow): Promise<string | undefined>;
+  /** A transaction with events was committed. */
+  wakeEvents(): void;
+  /** Something changed that may let work be placed. */
+  changed(): void;
+  /** Its jobs will not be waited for any longer. */
+  whenLost(worker: WorkerId, reason: ErrorFact): Promise<void>;
+  noteBeat(worker: WorkerId, load: WorkerLoad): void;
+}
+
+/** Keeps the link to one worker: dials, tells the books how it goes, and dials again. */
+export class WorkerSupervisor {
+  row: WorkerRow;
+  hostKeys: HostKeyRow[];
+  load: WorkerLoad | undefined;
+  lastSeenAt: Date | undefined;
+  warmProjects: ReadonlySet<string> = new Set();
+  labels: ReadonlySet<string> = new Set();
+  readonly #context: SupervisorContext;
+  #link: WorkerLink | undefined;
+  #stopping = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #wake: (() => void) | undefined;
+  /** Moves are made one after the other, in the order of what happened. */
+  #moves: Promise<unknown> = Promise.resolve();
+  #silentSinceMs = performance.now();
+  #failures = 0;
+  #upgrades = 0;
+
+  constructor(row: WorkerRow, hostKeys: HostKeyRow[], context: SupervisorContext) {
+    this.row = row;
+    this.hostKeys = hostKeys;
+    this.#context = context;
+    this.#refreshLabels();
+  }
+
+  /** The link, while it may be used for work. */
+  get link(): WorkerLink | undefined {
+    return this.#link;
+  }
+
+  get slots(): number {
+    return this.row.slots ?? this.row.facts?.cores ?? 1;
+  }
+
+  start(): void {
+    this.#stopping = new AbortController();
+    this.#running = this.#keepConnected(this.#stopping.signal);
+  }
+
+  /** Closes the link and dials no more. The daemon and its jobs go on. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#link?.close(new CodedError('worker.link_lost', `the server let go of ${this.row.name}`));
+    this.#wake?.();
+    await this.#running;
+    await this.#moves;
+  }
+
+  /** Dials now, also when it was blocked. */
+  async dialNow(): Promise<void> {
+    if (this.row.state === 'blocked') await this.move('unblock', this.row.reason ?? undefined);
+    this.#failures = 0;
+    this.#wake?.();
+  }
+
+  /** Ends the present link and dials anew. */
+  redial(why: string): void {
+    this.#failures = 0;
+    this.#link?.close(new CodedError('worker.link_lost', why));
+  }
+
+  move(command: WorkerCommand, reason?: ErrorFact): Promise<void> {
+    const made = this.#moves.then(async () => {
+      const { db, log, wakeEvents, changed } = this.#context;
+      const move = await moveWorker(db, this.row.id, command, reason);
+      if (!move) return;
+      this.row = { ...this.row, state: move.to, reason: reason ?? null };
+      log.info({ worker: this.row.id, name: this.row.name, from: move.from, to: move.to, ...(reason && { reason: reason.message }) }, 'worker moved');
+      wakeEvents();
+      changed();
+    });
+    this.#moves = made.catch(() => {});
+    return made;
+  }
+
+  async #keepConnected(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (this.#isBlocked()) {
+        await this.#pause(undefined);
+        continue;
+      }
+      const error = await this.#dialOnce(signal).catch(asCoded);
+      if (signal.aborted) return;
+      try {
+        await this.#takeFailure(error);
+      } catch (cause) {
+        // The database is away: the state is told late, the dialling goes on.
+        this.#context.log.error({ err: cause, worker: this.row.id }, 'the state of a worker could not be written');
+      }
+      if (!this.#isBlocked()) await this.#pause(redialDelayMs(this.#failures++));
+    }
+  }
+
+  #isBlocked(): boolean {
+    return this.row.state === 'blocked';
+  }
+
+  /** @returns why there is no link (any more) */
+  async #dialOnce(signal: AbortSignal): Promise<CodedError> {
+    const { db, transport, gate } = this.#context;
+    const leave = await gate.enter(signal);
+    try {
+      // People should see that something happens; a worker that is away is not told of until it shows a sign of life.
+      if (this.row.state === 'new' && this.row.transport === 'ssh') await this.move('probe');
+      const password = await this.#context.passwordOf(this.row);
+      const stream = await transport.connect(
+        { worker: this.row, password, hostKeys: this.hostKeys },
+        { onStep: (step) => this.#takeStep(step), onHostKey: (key) => this.#takeHostKey(key) },
+        signal,
+      );
+      let epoch: number;
+      try {
+        epoch = await beginEpoch(db, this.row.id, this.#context.serverId);
+      } catch (error) {
+        stream.destroy();
+        throw error;
+      }
+      return await this.#serve(stream, epoch, leave, signal);
+    } finally {
+      leave();
+    }
+  }
+
+  async #takeStep(step: 'probe' | 'install' | 'connect'): Promise<void> {
+    if (step === 'probe' && this.row.state === 'probing') return;
+    await this.move(step, this.row.reason ?? undefined);
+  }
+
+  /** Runs the link until it ends. */
+  #serve(stream: Parameters<typeof openWorkerLink>[0], epoch: number, onWelcome: () => void, signal: AbortSignal): Promise<CodedError> {
+    const { serverId, heartbeatMs, book, services, output, log, changed } = this.#context;
+    return new Promise((resolve) => {
+      let isUpgrading = false;
+      const link = openWorkerLink(
+        stream,
+        {
+          worker: this.row.id, workerName: this.row.name, serverId, epoch, heartbeatMs, welcomeTimeoutMs: WELCOME_TIMEOUT_MS, book, services, output, log,
+        },
+        {
+          onWelcome: (welcome) => {
+            onWelcome();
+            isUpgrading = this.#shouldUpgrade(welcome);
+            if (isUpgrading) {
+              link.shutdown();
+              return;
+            }
+            this.#link = link;
+            this.#takeWelcome(welcome);
+          },
+          onBeat: (load, warmProjects) => this.#takeBeat(load, warmProjects),
+          onFacts: (facts) => {
+            this.row = { ...this.row, facts };
+            this.#refreshLabels();
+            this.#later(setFacts(this.#context.db, this.row.id, facts, this.row.agent ?? ''));
+            changed();
+          },
+          onMissed: (beats) => {
+            if (beats === 0) this.#later(this.move('beat'));
+            if (beats === 1) this.#later(this.move('missBeat', silentFact(this.row.name, heartbeatMs)));
+          },
+          onRoom: changed,
+          onClose: (error) => {
+            if (this.#link === link) {
+              this.#link = undefined;
+              this.#silentSinceMs = performance.now();
+            }
+            if (isUpgrading) this.#failures = 0;
+            resolve(isUpgrading ? new CodedError('worker.link_lost', `the agent on ${this.row.name} makes room for a newer one`) : error);
+          },
+        },
+      );
+      if (signal.aborted) link.close(new CodedError('worker.link_lost', 'the server lets go'));
+      else signal.addEventListener('abort', () => link.close(new CodedError('worker.link_lost', 'the server lets go')), { once: true });
+    });
+  }
+
+  #shouldUpgrade({ agent }: Welcome): boolean {
+    if (agent === this.#context.agentHash || this.#upgrades >= UPGRADES_IN_A_ROW) return false;
+    this.#upgrades += 1;
+    return true;
+  }
+
+  #takeWelcome({ facts, agent, load, warmProjects }: Welcome): void {
+    this.#failures = 0;
+    this.#upgrades = 0;
+    this.row = { ...this.row, facts, agent };
+    this.#refreshLabels();
+    this.#takeBeat(load, warmProjects);
+    this.#later(setFacts(this.#context.db, this.row.id, facts, agent));
+    this.#later(this.move('welcome'));
+  }
+
+  #takeBeat(load: WorkerLoad, warmProjects: readonly string[]): void {
+    this.load = load;
+    this.lastSeenAt = new Date();
+    this.warmProjects = new Set(warmProjects);
+    this.#context.noteBeat(this.row.id, load);
+  }
+
+  async #takeHostKey(key: SeenHostKey): Promise<void> {
+    const { db } = this.#context;
+    const { id } = this.row;
+    await noteHostKey(db, id, key);
+    if (key.isTrusted) await acceptHostKey(db, id, key.fingerprint);
+    const now = new Date();
+    const known = this.hostKeys.filter(({ fingerprint }) => fingerprint !== key.fingerprint);
+    const before = this.hostKeys.find(({ fingerprint }) => fingerprint === key.fingerprint);
+    this.hostKeys = [
+      ...known,
+      {
+        worker_id: id, key_type: key.type, public_key: key.publicKey, fingerprint: key.fingerprint, seen_at: now,
+        accepted_at: key.isTrusted ? now : (before?.accepted_at ?? null), revoked_at: before?.revoked_at ?? null,
+      },
+    ];
+  }
+
+  async #takeFailure(error: CodedError): Promise<void> {
+    // It only asked to wait for its turn: nothing is wrong with the machine.
+    if (error.details?.['isOverloaded'] === true) {
+      this.#failures = Math.min(this.#failures, 1);
+      if (this.row.state === 'new') return;
+    }
+    const fact = error.toFact();
+    if (error.code === 'api.internal') this.#context.log.error({ err: error.cause, worker: this.row.id }, error.message);
+    if (BLOCKING.has(error.code)) return this.move('block', fact);
+    const { state } = this.row;
+    if (state === 'suspect' || state === 'lost') {
+      this.row = { ...this.row, reason: fact };
+      await setReason(this.#context.db, this.row.id, fact);
+    } else await this.move('drop', fact);
+    await this.#giveUpIfSilent(fact);
+  }
+
+  async #giveUpIfSilent(fact: ErrorFact): Promise<void> {
+    const { lostAfterMs, whenLost } = this.#context;
+    if (this.row.state !== 'suspect' || performance.now() - this.#silentSinceMs < lostAfterMs) return;
+    await this.move('giveUp', fact);
+    await whenLost(this.row.id, { code: 'job.lost', message: `${this.row.name} has been out of reach for ${Math.round(lostAfterMs / 1000)} s: ${fact.message}` });
+  }
+
+  /** @param delayMs absent: until woken */
+  async #pause(delayMs: number | undefined): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const timer = delayMs === undefined ? undefined : setTimeout(resolve, delayMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+
+  /** What is written beside the link: when the database is away, the link goes on and the next news brings it again. */
+  #later(work: Promise<unknown>): void {
+    work.catch((error: unknown) => this.#context.log.error({ err: error, worker: this.row.id }, 'news of a worker could not be written'));
+  }
+
+  #refreshLabels(): void {
+    const { facts, labels } = this.row;
+    this.labels = new Set(facts ? capabilityLabels(facts, labels) : labels);
+  }
+}
+
+function silentFact(name: string, heartbeatMs: number): ErrorFact {
+  return { code: 'worker.link_lost', message: `${name} has missed a beat of ${heartbeatMs} ms` };
+}
+
+function asCoded(error: unknown): CodedError {
+  if (error instanceof CodedError) return error;
+  return new CodedError('api.internal', `dialling failed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+}

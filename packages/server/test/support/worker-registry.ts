@@ -1,0 +1,94 @@
+import { connect } from 'node:net';
+import { once } from 'node:events';
+import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
+import { helixConfig, type HelixConfig } from '@helixcode/protocol/config/helix-config';
+import { newId, type WorkerId } from '@helixcode/protocol/ids';
+import { openSecretBox } from '@helixcode/server/auth/secret-box';
+import type { Db } from '@helixcode/server/db/db';
+import type { JobBook, WorkerServices } from '@helixcode/server/workers/job-book';
+import type { WorkerTransport } from '@helixcode/server/workers/transports/worker-transport';
+import { createWorkerRegistry, type WorkerRegistry } from '@helixcode/server/workers/worker-registry';
+import type { WorkerSupervisor } from '@helixcode/server/workers/worker-supervisor';
+import type { WorkerState } from '@helixcode/protocol/worker/worker-state';
+import pino from 'pino';
+
+export interface TestRegistry extends WorkerRegistry {
+  readonly lost: { worker: WorkerId; reason: ErrorFact }[];
+  /** Resolves when the worker is in one of these states; fails with its reason when it is stuck elsewhere. */
+  whenState(worker: WorkerSupervisor, ...states: WorkerState[]): Promise<void>;
+}
+
+export interface TestRegistryOptions {
+  db: Db;
+  folder: string;
+  book: JobBook;
+  services?: WorkerServices;
+  transports: Partial<Record<'ssh' | 'local', WorkerTransport>>;
+  agentHash?: string;
+  workers?: Partial<HelixConfig['workers']>;
+}
+
+const nowhere: WorkerTransport = {
+  connect: () => Promise.reject(new CodedError('worker.unreachable', 'this test has no such machines')),
+  uninstall: () => Promise.resolve(),
+  addressOf: (worker) => worker.name,
+};
+
+export const noServices: WorkerServices = {
+  openUploadPack: () => Promise.reject(new Error('no git here')),
+  readBlob: () => Promise.resolve(undefined),
+  writeBlob: () => Promise.reject(new Error('no blobs here')),
+};
+
+/** A started registry; without more in `workers` it knows no worker. */
+export async function givenRegistry(options: TestRegistryOptions): Promise<TestRegistry> {
+  const lost: TestRegistry['lost'] = [];
+  const config = helixConfig.parse({ workers: { local: false, ...options.workers } }).workers;
+  const registry = createWorkerRegistry({
+    db: options.db,
+    log: pino({ level: process.env['HELIX_TEST_LOG'] ?? 'silent' }),
+    serverId: newId('server'),
+    config,
+    transports: { ssh: nowhere, local: nowhere, ...options.transports },
+    secretBox: await openSecretBox(options.folder),
+    agentHash: options.agentHash ?? 'simulated',
+    wakeEvents: () => {},
+  });
+  await registry.start({
+    book: options.book,
+    services: options.services ?? noServices,
+    whenLost: async (worker, reason) => void lost.push({ worker, reason }),
+  });
+  return {
+    ...registry,
+    lost,
+    whenState: (worker, ...states) =>
+      new Promise((resolve, reject) => {
+        let isDone = false;
+        const look = (): void => {
+          if (isDone) return;
+          const { state, reason } = worker.row;
+          if (states.includes(state)) resolve();
+          else if (state === 'blocked') reject(new Error(`${worker.row.name} is blocked: ${JSON.stringify(reason)}`));
+          else return;
+          isDone = true;
+        };
+        registry.onChange(look);
+        look();
+      }),
+  };
+}
+
+/** Reaches simulated workers: the folder of a local worker names its socket. */
+export const socketTransport: WorkerTransport = {
+  async connect({ worker }, ears) {
+    const socket = connect(worker.address.folder ?? '');
+    await once(socket, 'connect').catch((cause: Error) => {
+      throw new CodedError('worker.unreachable', cause.message, { cause });
+    });
+    await ears.onStep('connect');
+    return socket;
+  },
+  uninstall: () => Promise.resolve(),
+  addressOf: (worker) => worker.address.folder ?? '',
+};
