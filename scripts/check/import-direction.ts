@@ -62,8 +62,8 @@ function unlisted(root: string): string[] {
 function problemOf({ from, line, name, to, how }: Import): string | undefined {
   const importer = packageOf(from);
   const imported = packageOf(to);
-  // Scripts, scenarios and examples put the packages to use: they stand above all of them.
-  if (importer === undefined || imported === undefined) return undefined;
+  // Scripts, examples and tests put the packages to use, real ones together: they stand above all of them.
+  if (importer === undefined || from.startsWith(`packages/${importer}/test/`) || imported === undefined) return undefined;
   const at = `${from}:${line}:`;
   if (importer !== imported) {
     if (how === 'start')

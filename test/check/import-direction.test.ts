@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { checkImportDirection } from '../../scripts/check/import-direction.ts';
 import { givenTree } from './support/tree.ts';
 
-test('imports towards protocol, of types too, are in order', () => {
+test('imports towards protocol, of types too, are in order, and tests may import anything', () => {
   const root = givenTree({
     'packages/protocol/src/ids.ts': '',
     'packages/server/src/tasks/task.ts': [
@@ -14,6 +14,7 @@ test('imports towards protocol, of types too, are in order', () => {
     'packages/server/src/db/db.ts': `import pg from 'pg';`,
     'packages/server/src/app.ts': `import './tasks/task.ts';`,
     'scripts/demo.ts': `import '../packages/server/src/app.ts';`,
+    'packages/client/test/client.test.ts': `import '@helixcode/server/app';`,
   });
   expect(checkImportDirection(root)).toEqual([]);
 });
