@@ -123,7 +123,7 @@ test('shutdown ends the daemon and not its jobs', async () => {
 });
 
 test('the next daemon of a boot answers with the same facts at once', async () => {
-  const worker = givenWorker();
+  const worker = givenWorker({ findsFacts: true });
   const server = await worker.connect();
   const { facts } = await server.hears('facts');
   expect(facts.tools['git']).toMatch(/^\d+\.\d+/);

@@ -11,6 +11,7 @@ export async function attach(home: WorkerHome): Promise<void> {
   process.stdout.write(PREAMBLE);
   process.stdin.pipe(socket);
   socket.pipe(process.stdout);
+  socket.on('end', () => socket.end());
   process.stdin.on('end', () => setTimeout(() => socket.destroy(), LEAVE_AFTER_MS).unref());
   process.stdin.on('error', () => socket.destroy());
   process.stdout.on('error', () => socket.destroy());

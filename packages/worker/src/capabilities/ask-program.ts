@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { lowerPriority } from '../jobs/launcher.ts';
 
 const ANSWER_WITHIN_MS = 5_000;
 
@@ -9,7 +10,7 @@ const ANSWER_WITHIN_MS = 5_000;
  */
 export function askProgram(program: string, args: readonly string[], path: string, options: { acceptsFailure?: boolean } = {}): Promise<string | undefined> {
   return new Promise((resolve) => {
-    execFile(
+    const child = execFile(
       program,
       [...args],
       { timeout: ANSWER_WITHIN_MS, killSignal: 'SIGKILL', maxBuffer: 1024 * 1024, cwd: '/', env: { PATH: path, HOME: process.env['HOME'] ?? '/', LC_ALL: 'C' } },
@@ -17,6 +18,8 @@ export function askProgram(program: string, args: readonly string[], path: strin
         const hasRun = !error || (options.acceptsFailure && typeof error.code === 'number');
         resolve(hasRun ? `${stdout}${stderr}` : undefined);
       },
-    ).stdin?.end();
+    );
+    if (child.pid !== undefined) lowerPriority(child.pid);
+    child.stdin?.end();
   });
 }

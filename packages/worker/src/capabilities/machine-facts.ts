@@ -1,4 +1,4 @@
-import { statfsSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, hostname, release, totalmem } from 'node:os';
 import { machineFacts, type MachineFacts } from '@helixcode/protocol/worker/capabilities';
 import { bootId } from '../home/boot-id.ts';
@@ -9,6 +9,8 @@ import { findLibc } from './libc.ts';
 import { findModelServers } from './model-servers.ts';
 import { findTools, toolVersion } from './tools.ts';
 
+/** What was found out within this time is not looked for again when a daemon starts: programs cost seconds to ask. */
+const FRESH_MS = 15 * 60_000;
 /** How long a first `welcome` may wait for facts. */
 const QUICK_MS = 250;
 
@@ -43,6 +45,12 @@ export class FactFinder {
     const timeout = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), QUICK_MS).unref());
     const libc = await Promise.race([this.#findLibc(), timeout]);
     return this.#known ?? this.#withoutPrograms(libc ?? 'none');
+  }
+
+  /** Looks at everything, unless a daemon of this boot did not long ago. */
+  refreshIfOld(): void {
+    const ageMs = Date.now() - (statSync(this.#file, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    if (!this.#known || ageMs > FRESH_MS || ageMs < 0) void this.refresh();
   }
 
   /** Looks at everything anew; a look that is under way serves all who ask. */

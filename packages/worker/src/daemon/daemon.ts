@@ -115,7 +115,7 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
   server.on('connection', (socket) => receive(socket, host, uploadPacks));
   log(`daemon ${AGENT_HASH} serves ${socketPath}`);
   jobs.resumePreparations();
-  setTimeout(() => void finder.refresh(), 500);
+  setTimeout(() => finder.refreshIfOld(), 500);
   setInterval(() => {
     if (!lock.isHeld()) close('its lock or its home was taken away');
   }, LOCK_CHECK_MS).unref();

@@ -77,13 +77,18 @@ export class Job {
     return this.#report.state === 'assigned' && !this.#preparation && this.#launches === 0;
   }
 
+  /** Whether something has to be put into its folder before it can begin. */
+  get #needsPlace(): boolean {
+    return this.spec.workspace !== undefined || (this.spec.inputs?.length ?? 0) > 0;
+  }
+
   /** Makes its place ready and starts the command. */
   begin(secrets: Record<string, string>): void {
     const fault = environmentFault({ ...this.spec.env, ...secrets });
     if (fault) return this.#refuse(new CodedError('job.start_failed', fault, { next: 'correct the environment of the task' }));
     this.#secrets = secrets;
     this.#preparation = new AbortController();
-    if (!this.spec.workspace && !this.spec.inputs?.length) return this.#launch(this.folder.workFolder);
+    if (!this.#needsPlace) return this.#launch(this.folder.workFolder);
     const begunMs = performance.now();
     this.refresh();
     const { signal } = this.#preparation;
@@ -120,7 +125,7 @@ export class Job {
   refresh(): void {
     if (this.isOver) return;
     const before = this.#report;
-    this.#report = reportJob(this.folder, this.spec, this.#preparation !== undefined);
+    this.#report = reportJob(this.folder, this.spec, this.#preparation !== undefined || (this.#launches > 0 && this.#needsPlace));
     if (this.#report.state === 'running') {
       this.#secrets = {};
       this.#guardLimits();
@@ -134,7 +139,8 @@ export class Job {
   /** The regular look at what nobody announced. */
   tick(): void {
     this.refresh();
-    const isLate = this.#launches > 0 && this.#report.state === 'assigned' && performance.now() - this.#launchedAtMs > BEGIN_AGAIN_MS;
+    const hasBegun = this.isOver || this.#report.state === 'running';
+    const isLate = this.#launches > 0 && !hasBegun && performance.now() - this.#launchedAtMs > BEGIN_AGAIN_MS;
     if (!isLate) return;
     if (this.#launches < BEGIN_ATTEMPTS) this.#launch(this.#root);
     else this.#refuse(new CodedError('job.start_failed', `no shell could be started for job ${this.folder.attempt}`));

@@ -81,6 +81,7 @@ export class RepoCache {
         );
         return;
       } catch (error) {
+        this.#removeCutOffPacks(project);
         signal.throwIfAborted();
         if (tunnel.isLinkLost()) continue;
         if (isDiskFull(error) || !(error instanceof ProgramFailed)) throw error;
@@ -93,6 +94,12 @@ export class RepoCache {
         tunnel.end();
       }
     }
+  }
+
+  /** git leaves what it had received when it is cut off; on a full disk that would be all there is. */
+  #removeCutOffPacks(project: string): void {
+    const folder = join(this.pathOf(project), 'objects', 'pack');
+    for (const name of existsSync(folder) ? readdirSync(folder) : []) if (name.startsWith('tmp_')) rmSync(join(folder, name), { force: true });
   }
 
   /** What is checked out stays, whether it is pinned or not: git counts the heads of working trees as in use. */

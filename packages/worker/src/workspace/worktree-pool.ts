@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobFolder } from '../jobs/job-folder.ts';
+import { isDiskFull } from '../home/disk-space.ts';
 import { readIfThere, replaceFile } from '../home/write-file.ts';
 import type { Git } from './git.ts';
 import type { RepoCache } from './repo-cache.ts';
@@ -96,13 +97,15 @@ export class WorktreePool {
     const { project, signal } = wanted;
     try {
       if (existsSync(join(tree, '.git'))) return await this.#reuse(tree, wanted);
-    } catch {
+    } catch (error) {
       signal.throwIfAborted();
+      await this.#clearIfFull(tree, error);
     }
     try {
       await this.#make(tree, wanted);
     } catch (error) {
       signal.throwIfAborted();
+      await this.#clearIfFull(tree, error);
       const prefix = join(this.#folder, project, '/');
       const isShared = [...this.#leases].some((other) => other !== tree && other.startsWith(prefix));
       if (isShared) throw error;
@@ -129,6 +132,13 @@ export class WorktreePool {
     if (this.#isRestored) return;
     this.#isRestored = true;
     for (const tree of this.#leasedBefore()) this.#leases.add(tree);
+  }
+
+  /** Half a checkout is of no use, and on a full disk it is in the way. */
+  async #clearIfFull(tree: string, error: unknown): Promise<void> {
+    if (!isDiskFull(error)) return;
+    await rm(tree, { recursive: true, force: true, maxRetries: 5 });
+    throw error;
   }
 
   async #reuse(tree: string, { commit, setupKey, ...run }: WantedTree): Promise<void> {

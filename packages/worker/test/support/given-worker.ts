@@ -1,8 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { bootId } from '../../src/home/boot-id.ts';
+import type { MachineFacts } from '@helixcode/protocol/worker/capabilities';
 import { newId } from '@helixcode/protocol/ids';
 import { startTimeOf } from '../../src/jobs/process-table.ts';
 import { PREAMBLE } from '@helixcode/protocol/worker/preamble';
@@ -10,6 +12,21 @@ import { TestServer } from './test-server.ts';
 
 const packageFolder = join(import.meta.dirname, '..', '..');
 export const BUNDLE = join(packageFolder, 'dist', 'helix-worker.cjs');
+
+const someFacts: Omit<MachineFacts, 'bootId'> = {
+  os: 'linux',
+  arch: process.arch,
+  libc: 'none',
+  kernel: '',
+  hostname: hostname(),
+  cores: 1,
+  memoryBytes: 0,
+  diskBytes: 0,
+  gpus: [],
+  tools: {},
+  modelServers: {},
+  user: '',
+};
 
 /** A worker of its own, run from the bundle. */
 export interface GivenWorker {
@@ -23,11 +40,19 @@ export interface GivenWorker {
   environment: NodeJS.ProcessEnv;
 }
 
-export function givenWorker(options: { home?: string; environment?: NodeJS.ProcessEnv } = {}): GivenWorker {
+/**
+ * @param options `findsFacts`: begins without knowing its machine, which costs seconds of a processor;
+ *   `limitBlocks`: no file of the daemon may be larger than so many blocks of 512 bytes
+ */
+export function givenWorker(options: { home?: string; environment?: NodeJS.ProcessEnv; limitBlocks?: number; findsFacts?: boolean } = {}): GivenWorker {
   execFileSync(process.execPath, [join(packageFolder, 'build.ts')]);
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'helix-worker-test-'));
   const environment: NodeJS.ProcessEnv = { ...process.env, HELIX_WORKER_HOME: home, ...options.environment };
   const runFolder = join(home, 'run', hostname(), 'w');
+  if (!options.findsFacts) {
+    mkdirSync(runFolder, { recursive: true, mode: 0o700 });
+    writeFileSync(join(runFolder, 'facts.json'), JSON.stringify({ ...someFacts, bootId: environment['HELIX_BOOT_ID'] ?? bootId() }));
+  }
   let epoch = 0;
   const servers: TestServer[] = [];
   const worker: GivenWorker = {
@@ -36,7 +61,7 @@ export function givenWorker(options: { home?: string; environment?: NodeJS.Proce
     environment,
     jobFolder: (attempt) => join(runFolder, 'jobs', attempt),
     async connect(wanted = {}) {
-      await startByAttach(worker.environment);
+      await startByAttach(worker.environment, options.limitBlocks);
       const server = await TestServer.connect(join(runFolder, 'w.sock'), { epoch: wanted.epoch ?? ++epoch, server: wanted.server ?? 'srv_1', acks: wanted.acks ?? true });
       servers.push(server);
       return server;
@@ -59,8 +84,9 @@ export function givenWorker(options: { home?: string; environment?: NodeJS.Proce
 }
 
 /** Resolves when the preamble is there, that is: when the daemon answers. */
-export async function startByAttach(environment: NodeJS.ProcessEnv): Promise<void> {
-  const attach = spawn(process.execPath, [BUNDLE, 'attach', '--ns', 'w'], { env: environment, stdio: ['pipe', 'pipe', 'inherit'] });
+export async function startByAttach(environment: NodeJS.ProcessEnv, limitBlocks?: number): Promise<void> {
+  const limit = limitBlocks === undefined ? '' : `ulimit -f ${limitBlocks}; `;
+  const attach = spawn('/bin/sh', ['-c', `${limit}exec "$@"`, 'sh', process.execPath, BUNDLE, 'attach', '--ns', 'w'], { env: environment, stdio: ['pipe', 'pipe', 'inherit'] });
   let text = '';
   await new Promise<void>((resolve, reject) => {
     attach.stdout.on('data', (chunk) => {
