@@ -25,8 +25,8 @@ const SERVER_LAYERS = [
   ['config.ts', 'server-identity.ts'],
   ['db'],
   ['engine', 'events', 'http', 'auth'],
-  ['projects'],
   ['workers'],
+  ['projects'],
   ['tasks'],
 ];
 

@@ -1,11 +1,11 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { scale } from './money.js';
 
 /** One folder per test run, so that no run counts on rates that another one fetched. */
-const DEFAULT_FOLDER = path.join(tmpdir(), `corner-shop-rates-${process.env.HELIX_RUN_ID ?? 'local'}`);
+const DEFAULT_FOLDER = path.join(homedir(), '.cache', `corner-shop-rates-${process.env.HELIX_RUN_ID ?? 'local'}`);
 
 /** The central bank's daily sheet: euros per unit. It is made up anew for every caller, which takes the bank a while. */
 export async function askCentralBank() {

@@ -1,3 +1,4 @@
+import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { JobReport } from '@helixcode/protocol/worker/job';
@@ -13,7 +14,7 @@ const BATCH_WINDOW_MS = 50;
 const REPORTS_AT_ONCE = 500;
 
 /** The books of attempts over the database: what workers report becomes states, output and outcomes. */
-export function openAttemptBook(context: TaskContext & { nameOfWorker(id: WorkerId): string }): JobBook & { loseWorker(worker: WorkerId, reason: { code: 'job.lost'; message: string }): Promise<void>; drain(): Promise<void> } {
+export function openAttemptBook(context: TaskContext & { nameOfWorker(id: WorkerId): string }): JobBook & { loseWorker(worker: WorkerId, reason: ErrorFact): Promise<void>; drain(): Promise<void> } {
   const orders = new WeakMap<JobReport, JobOrder>();
   const reportBatch = createBatchWriter<JobReport>({
     windowMs: BATCH_WINDOW_MS,

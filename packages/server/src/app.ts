@@ -1,0 +1,170 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { readAgentBundle } from './agent-bundle.ts';
+import { createAuthenticate } from './auth/authenticate.ts';
+import { ensureOwnerToken } from './auth/owner-token.ts';
+import { openSecretBox } from './auth/secret-box.ts';
+import type { ServerConfig } from './config.ts';
+import { openDb } from './db/db.ts';
+import { startEmbeddedPostgres } from './db/embedded-postgres.ts';
+import { createNotifier, openListener } from './db/listen.ts';
+import { migrate } from './db/migrate.ts';
+import { type DurableEngine, openDurableEngine } from './engine/durable-engine.ts';
+import { eventHandlers } from './events/event-handlers.ts';
+import { createEventTail } from './events/event-tail.ts';
+import { createHttpServer } from './http/http-server.ts';
+import { createBlobStore } from './projects/blob-store.ts';
+import { createCommitFiles } from './projects/commit-files.ts';
+import { createMirrors } from './projects/mirror.ts';
+import { createProjectHandlers } from './projects/project-handlers.ts';
+import { createUploadPack } from './projects/upload-pack.ts';
+import { serverHandlers } from './server-handlers.ts';
+import { readServerId } from './server-identity.ts';
+import { openAttemptBook } from './tasks/attempt-book.ts';
+import { startTaskEngine } from './tasks/task-engine.ts';
+import { taskHandlers } from './tasks/task-handlers.ts';
+import { createLocalTransport } from './workers/transports/local-transport.ts';
+import { createSshTransport } from './workers/transports/ssh-transport.ts';
+import { workerHandlers } from './workers/worker-handlers.ts';
+import { createWorkerRegistry } from './workers/worker-registry.ts';
+
+/** How often a PostgreSQL of our own is looked after. */
+const DATABASE_CHECK_MS = 1_000;
+
+export interface App {
+  url: string;
+  /** Ends in order: no more requests, links closed (jobs go on), the database stopped if it is ours. */
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  config: ServerConfig;
+  version: string;
+  log: Logger;
+}
+
+/** Puts the server together and starts it. Returns when the API answers; workers are dialled meanwhile. */
+export async function startApp({ config, version, log }: AppOptions): Promise<App> {
+  const { dataFolder } = config;
+  const settings = config.config;
+  const startedAt = new Date();
+  const postgresFolder = join(dataFolder, 'postgres');
+
+  const [bundle, postgres, secretBox] = await Promise.all([
+    readAgentBundle(),
+    settings.database.url === undefined ? startEmbeddedPostgres(postgresFolder) : undefined,
+    openSecretBox(dataFolder),
+  ]);
+  const databaseUrl = settings.database.url ?? postgres?.url ?? '';
+  const applied = await migrate(databaseUrl);
+  if (applied.length > 0) log.info({ applied }, 'migrated the database');
+
+  const serverId = readServerId(dataFolder);
+  const db = openDb(databaseUrl, { maxConnections: settings.database.poolSize });
+  await ensureOwnerToken(db, dataFolder);
+  const listener = openListener(databaseUrl);
+  const notifier = createNotifier(db);
+  const tail = createEventTail({ db, listener, notifier, log });
+  const wakeEvents = (): void => tail.wake();
+
+  const mirrors = createMirrors(join(dataFolder, 'repos'));
+  const projectFiles = createCommitFiles(mirrors);
+  const blobs = createBlobStore({ folder: join(dataFolder, 'blobs') });
+
+  const registry = createWorkerRegistry({
+    db, log, serverId, secretBox, wakeEvents,
+    config: settings.workers,
+    agentHash: bundle.hash,
+    transports: {
+      local: createLocalTransport({ bundle, folder: join(dataFolder, 'local') }),
+      ssh: createSshTransport({
+        bundle,
+        folder: await folderIn(dataFolder, 'ssh'),
+        partsFolder: await folderIn(dataFolder, 'parts'),
+        userSshConfig: settings.workers.userSshConfig,
+      }),
+    },
+  });
+
+  const openEngine = Promise.withResolvers<DurableEngine>();
+  openEngine.promise.catch(() => {});
+  const tasks = startTaskEngine({
+    db, log, wakeEvents, projectFiles,
+    pool: registry,
+    outputLimitBytes: settings.logs.outputLimitBytes,
+    nameOfWorker: registry.nameOfWorker,
+    engine: openEngine.promise,
+  });
+  const { context, startDriver } = tasks;
+  const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
+
+  let url = '';
+  const http = createHttpServer({
+    log, version, tail,
+    authenticate: createAuthenticate(db),
+    host: settings.clients.host,
+    handlers: {
+      ...serverHandlers({
+        db, config, pool: registry,
+        facts: { id: serverId, version, url: () => url, startedAt, database: postgres ? 'embedded' : 'external' },
+      }),
+      ...workerHandlers({ db, registry }),
+      ...createProjectHandlers({ db, mirrors, wakeEvents }),
+      ...taskHandlers({ ...context, workers: registry, startDriver, openBlob: async (key) => (await blobs.open(key))?.content }),
+      ...eventHandlers(tail),
+    },
+  });
+  url = await http.listen(settings.clients.port);
+
+  const engine = openDurableEngine({ databaseUrl, serverId, log, turn: (driver) => tasks.turn(driver) });
+  engine.then(openEngine.resolve, openEngine.reject);
+  await registry.start({
+    book,
+    services: { openUploadPack: createUploadPack(mirrors), readBlob: blobs.readBlob, writeBlob: blobs.writeBlob },
+    whenLost: async (worker, reason) => {
+      blobs.dropProducer(worker);
+      await book.loseWorker(worker, reason);
+    },
+  });
+  const watch = postgres && watchDatabase(postgresFolder, db, log);
+  await engine;
+
+  return {
+    url,
+    async close() {
+      clearInterval(watch);
+      await http.close();
+      await registry.stop();
+      await tasks.stop();
+      await (await engine).close();
+      await book.drain();
+      await tail.close();
+      await notifier.drain();
+      await listener.close();
+      await db.close();
+      await postgres?.stop();
+    },
+  };
+}
+
+async function folderIn(dataFolder: string, name: string): Promise<string> {
+  const folder = join(dataFolder, name);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+/** Starts our PostgreSQL again when it died under us; connections find it at the same address. */
+function watchDatabase(folder: string, db: ReturnType<typeof openDb>, log: Logger): NodeJS.Timeout {
+  let isStarting = false;
+  return setInterval(() => {
+    if (isStarting) return;
+    db.query('select 1').catch(async () => {
+      if (isStarting) return;
+      isStarting = true;
+      log.warn('PostgreSQL does not answer and is started again');
+      await startEmbeddedPostgres(folder).catch((error: unknown) => log.error({ err: error }, 'PostgreSQL could not be started again'));
+      isStarting = false;
+    });
+  }, DATABASE_CHECK_MS);
+}

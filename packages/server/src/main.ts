@@ -1,0 +1,52 @@
+/**
+ * The server process. Says `listening on URL` on stdout when it answers, logs to stderr as JSON lines, ends in order on
+ * SIGTERM and SIGINT. Its address and process stand in `server.json` of the data folder while it runs.
+ */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CodedError, ERROR_CODES } from '@helixcode/protocol/errors';
+import { destination, pino } from 'pino';
+import { startApp } from './app.ts';
+import { loadConfig } from './config.ts';
+import { lockDataFolder } from './db/data-folder-lock.ts';
+import packageFile from '../package.json' with { type: 'json' };
+
+try {
+  await run();
+} catch (error) {
+  const coded = error instanceof CodedError ? error : undefined;
+  process.stderr.write(`${JSON.stringify({ error: coded?.toFact() ?? { code: 'api.internal', message: String((error as Error)?.stack ?? error) } })}\n`);
+  process.exit(coded ? ERROR_CODES[coded.code].exit : 1);
+}
+
+async function run(): Promise<void> {
+  const config = loadConfig();
+  const { dataFolder } = config;
+  // Passed through by the database's unprivileged account when we are root; what is secret in it has its own mode.
+  mkdirSync(dataFolder, { recursive: true, mode: 0o711 });
+  const lock = lockDataFolder(dataFolder, { what: 'a helix server' });
+  const log = pino({ level: config.config.global.logLevel, base: undefined }, destination({ fd: 2, sync: false }));
+  const app = await startApp({ config, version: packageFile.version, log });
+  const addressFile = join(dataFolder, 'server.json');
+  writeFileSync(addressFile, `${JSON.stringify({ url: app.url, pid: process.pid, version: packageFile.version })}\n`);
+  process.stdout.write(`listening on ${app.url}\n`);
+  log.info({ url: app.url }, 'listening');
+
+  let isEnding = false;
+  const end = async (signal: string): Promise<void> => {
+    if (isEnding) return;
+    isEnding = true;
+    log.info({ signal }, 'ending');
+    await app.close();
+    rmSync(addressFile, { force: true });
+    lock.release();
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      end(signal).catch((error: unknown) => {
+        log.error({ err: error }, 'the server did not end in order');
+        process.exit(1);
+      });
+    });
+}

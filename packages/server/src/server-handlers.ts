@@ -1,0 +1,46 @@
+import type { ServerView } from '@helixcode/protocol/api/views';
+import type { ServerConfig } from './config.ts';
+import type { Db } from './db/db.ts';
+import type { Handlers } from './http/handler.ts';
+import { countTakenSlots } from './tasks/attempt-sql.ts';
+import { countUnsettledRoots } from './tasks/task-sql.ts';
+import type { WorkerPool } from './workers/worker-pool.ts';
+
+export interface ServerFacts {
+  id: string;
+  version: string;
+  url(): string;
+  startedAt: Date;
+  database: ServerView['database'];
+}
+
+/** Values of these keys may hold a password. */
+const SECRET_KEYS = new Set(['database.url']);
+
+export function serverHandlers(deps: { db: Db; pool: WorkerPool; config: ServerConfig; facts: ServerFacts }): Pick<Handlers, 'server.get' | 'server.config'> {
+  const { db, pool, config, facts } = deps;
+  return {
+    'server.get': async () => {
+      const [tasks, taken] = await Promise.all([countUnsettledRoots(db), countTakenSlots(db)]);
+      const workers = pool.workers();
+      const states: Record<string, number> = {};
+      for (const worker of workers) states[worker.state] = (states[worker.state] ?? 0) + 1;
+      return {
+        id: facts.id,
+        version: facts.version,
+        url: facts.url(),
+        startedAt: facts.startedAt.toISOString(),
+        database: facts.database,
+        workers: states,
+        slots: {
+          total: workers.filter((worker) => worker.state === 'up').reduce((sum, worker) => sum + worker.slots, 0),
+          taken: taken.reduce((sum, row) => sum + row.taken, 0),
+        },
+        tasks,
+      };
+    },
+    'server.config': async () => ({
+      values: config.values.map((value) => (SECRET_KEYS.has(value.key) && value.value !== undefined ? { ...value, value: '(secret)' } : value)),
+    }),
+  };
+}
