@@ -270,6 +270,12 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
       // How much of it an earlier link has stored is known only to the books: then it is fetched from there on.
       if (!channel && !job.isFresh) continue;
       if (!channel) job.streams.set(stream, (channel = { ch: NO_CHANNEL, stream, received: 0, stored: 0, acked: 0 }));
+      if (channel.ch !== NO_CHANNEL) {
+        // What the channel has sent beyond this is the same once more.
+        outputChannels.delete(channel.ch);
+        frames.send({ t: 'close', ch: channel.ch });
+        channel.ch = NO_CHANNEL;
+      }
       if (channel.received >= whole.length) continue;
       const offset = channel.received;
       channel.received = whole.length;

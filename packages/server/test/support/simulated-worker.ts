@@ -128,6 +128,9 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
                 pump(job);
               }
           return;
+        case 'close':
+          for (const job of jobs.values()) job.channels = job.channels.filter((channel) => channel.ch !== message.ch);
+          return;
         case 'shutdown':
           socket.end();
           return;
@@ -159,7 +162,7 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
     const end = (): void => {
       const exitCode = options.exitCodeOf?.(spec) ?? 0;
       job.report = { attempt, state: 'exited', exitCode, streams: { out: output.length, err: 0 }, wallMs: jobMs };
-      const isShort = options.sendsInline && output.length <= INLINE_STREAM_BYTES && job.channels.length === 0;
+      const isShort = options.sendsInline && output.length <= INLINE_STREAM_BYTES;
       tell(job, isShort ? { out: Buffer.from(output).toString('base64') } : undefined);
       pump(job);
     };

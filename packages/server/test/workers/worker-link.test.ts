@@ -102,6 +102,18 @@ test.each([true, false])('a short job ends with its output and exit code on the 
   expect(simulated.heard.some(({ t }) => t === 'open')).toBe(!sendsInline);
 });
 
+test('what comes through a channel and again in the report of the end is stored once', async () => {
+  await givenWorker({ sendsInline: true, jobMs: 100 });
+  const link = await givenLink();
+  const attempt = assign(link, 'sleep 0.1; echo hello');
+
+  await book.whenComplete(attempt);
+
+  expect(simulated.heard.some(({ t }) => t === 'open')).toBe(true);
+  expect(book.outputOf(attempt).toString()).toBe('sleep 0.1; echo hello\n');
+  await expect.poll(() => simulated.forgotten).toEqual([attempt]);
+});
+
 test('output of any size arrives whole, never more than a window of it unacknowledged', async () => {
   const content = randomBytes(5_000_000);
   await givenWorker({ outputOf: () => content, jobMs: 5 });

@@ -47,11 +47,12 @@ export async function readProbe(stream: ProcessStream, workerName: string, targe
 
 /** The shell ended, or there was none. */
 async function noAnswer(stream: ProcessStream, workerName: string, target: string): Promise<CodedError> {
-  const { stderr, exitCode } = await stream.ended();
+  const { stderr, stdout, exitCode } = await stream.ended();
   if (stream.errored instanceof CodedError) return stream.errored;
-  return new CodedError('worker.no_shell', `the account at ${target} does not run commands${stderr.trim() ? `: ${lastLine(stderr)}` : ` (status ${exitCode})`}`, {
+  const said = stderr.trim() || stdout.trim();
+  return new CodedError('worker.no_shell', `the account at ${target} does not run commands${said ? `: ${lastLine(said)}` : ` (status ${exitCode})`}`, {
     next: `give the account a shell on the machine, then \`helix workers reconnect ${workerName}\``,
-    details: { exitCode, ssh: stderr.trim().slice(-2_000) },
+    details: { exitCode, ssh: said.slice(-2_000) },
   });
 }
 

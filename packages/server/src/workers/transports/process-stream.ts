@@ -3,12 +3,16 @@ import { Duplex } from 'node:stream';
 
 /** How much of what a process says on stderr is kept: its beginning is greetings, its end is the cause. */
 const STDERR_KEPT_BYTES = 16 * 1024;
+/** Of stdout the beginning says why it never came to what was asked. */
+const STDOUT_KEPT_BYTES = 2 * 1024;
 
 /** How a process ended, for whoever has to say why. */
 export interface ProcessEnd {
   exitCode: number | null;
   signal: NodeJS.Signals | null;
   stderr: string;
+  /** The first of what it wrote on stdout. */
+  stdout: string;
   /** It could not even be started. */
   startError: Error | undefined;
 }
@@ -17,6 +21,7 @@ export interface ProcessEnd {
 export class ProcessStream extends Duplex {
   readonly #child: ChildProcessWithoutNullStreams;
   #stderr = '';
+  #stdout = '';
   readonly #ended: Promise<ProcessEnd>;
 
   /** @param explain the error with which the stream ends, made when the process has; `undefined`: it ended well */
@@ -28,6 +33,7 @@ export class ProcessStream extends Duplex {
       this.#stderr = (this.#stderr + chunk.toString('utf8')).slice(-STDERR_KEPT_BYTES);
     });
     child.stdout.on('data', (chunk: Buffer) => {
+      if (this.#stdout.length < STDOUT_KEPT_BYTES) this.#stdout += chunk.toString('utf8', 0, STDOUT_KEPT_BYTES);
       if (!this.push(chunk)) child.stdout.pause();
     });
     // Writing to a process that has ended; why it ended is told by its end.
@@ -37,7 +43,7 @@ export class ProcessStream extends Duplex {
     });
     this.#ended = new Promise((resolve) => {
       child.on('close', (exitCode, signal) => {
-        const end: ProcessEnd = { exitCode, signal, stderr: this.#stderr, startError };
+        const end: ProcessEnd = { exitCode, signal, stderr: this.#stderr, stdout: this.#stdout, startError };
         resolve(end);
         const error = explain(end);
         if (error) this.destroy(error);
