@@ -15,8 +15,6 @@ export interface WorkerHome {
   /** `run/<hostname>/<namespace>`: a home shared between hosts (NFS) has one folder for each of them. */
   runFolder: string;
   jobsFolder: string;
-  /** Folders renamed here are being deleted. */
-  trashFolder: string;
   logFile: string;
   epochFile: string;
   lockFile: string;
@@ -43,7 +41,6 @@ export function workerHome(namespace: string, environment: NodeJS.ProcessEnv = p
     namespace,
     runFolder,
     jobsFolder: join(runFolder, 'jobs'),
-    trashFolder: join(runFolder, 'trash'),
     logFile: join(runFolder, 'daemon.log'),
     epochFile: join(runFolder, 'epoch'),
     lockFile: join(runFolder, 'lock'),

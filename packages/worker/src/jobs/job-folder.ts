@@ -1,6 +1,7 @@
-import { lstatSync, mkdirSync, readdirSync, realpathSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
-import { join, relative, sep } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { makePrivateFolder, sharedTmpFolder } from '../home/worker-home.ts';
 import { isErrno, readIfThere, replaceFile } from '../home/write-file.ts';
 import type { ErrorFact } from '@helixcode/protocol/errors';
@@ -78,15 +79,25 @@ export class JobFolder {
     return join(this.path, 'work');
   }
 
-  /** Takes the request; the job exists from the moment its `spec.json` does. */
+  /** Takes the request; the job exists from the moment its `spec.json` is whole. */
   create(request: JobRequest): void {
-    makePrivateFolder(sharedTmpFolder());
-    mkdirSync(this.path, { recursive: true, mode: 0o700 });
-    for (const folder of [this.leftFolder, this.tmpFolder]) mkdirSync(folder, { recursive: true, mode: 0o700 });
-    if (!request.spec.workspace) mkdirSync(this.workFolder, { recursive: true, mode: 0o700 });
-    const draft = join(this.path, 'spec.json.tmp');
-    writeFileSync(draft, JSON.stringify(request), { mode: 0o600 });
-    renameSync(draft, join(this.path, 'spec.json'));
+    for (const folder of [this.path, this.leftFolder, this.workFolder]) mkdirSync(folder, 0o700);
+    makeFolder(this.tmpFolder);
+    writeFileSync(join(this.path, 'spec.json'), JSON.stringify(request), { mode: 0o600 });
+  }
+
+  /**
+   * Deletes all of it, beginning with what makes it a job: a folder that was deleted halfway must not look like one that
+   * has not begun. The few files that every job has go one by one, at a tenth of the cost of looking for them.
+   */
+  async remove(): Promise<void> {
+    rmSync(join(this.path, 'spec.json'), { force: true });
+    try {
+      for (const name of ['out', 'err', 'start', 'rc']) rmIfThere(join(this.path, name));
+      for (const folder of [this.leftFolder, this.workFolder, this.path, this.tmpFolder]) rmdirSync(folder);
+    } catch {
+      for (const folder of [this.path, this.tmpFolder]) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    }
   }
 
   /** @returns `undefined` for a folder whose making was cut off */
@@ -226,5 +237,24 @@ export class JobFolder {
     } catch {
       return undefined; // Cut off by a crash before it counted.
     }
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, 0o700);
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return;
+    if (!isErrno(error, 'ENOENT')) throw error;
+    makePrivateFolder(dirname(path));
+    mkdirSync(path, 0o700);
+  }
+}
+
+function rmIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
   }
 }

@@ -1,12 +1,9 @@
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { diskFullError, isDiskFull } from '../home/disk-space.ts';
-import type { WorkerHome } from '../home/worker-home.ts';
-import { isErrno } from '../home/write-file.ts';
+import { makePrivateFolder, sharedTmpFolder, type WorkerHome } from '../home/worker-home.ts';
 import { Job, type JobSurroundings } from './job.ts';
 import { JobFolder } from './job-folder.ts';
 import type { LaunchNews } from './launcher.ts';
@@ -27,7 +24,7 @@ export class JobTable {
   readonly #ticker: NodeJS.Timeout;
   readonly #leftBehind = new Set<string>();
   #sweep: NodeJS.Timeout | undefined;
-  #trashCount = 0;
+  readonly #removals = new Map<string, Promise<void>>();
 
   constructor(home: WorkerHome, around: JobSurroundings) {
     this.#home = home;
@@ -39,8 +36,8 @@ export class JobTable {
 
   /** Finds the jobs of the daemon before this one, and goes on with them. */
   adopt(): void {
-    for (const folder of [this.#home.jobsFolder, this.#home.trashFolder]) mkdirSync(folder, { recursive: true, mode: 0o700 });
-    for (const name of readdirSync(this.#home.trashFolder)) void this.#delete(join(this.#home.trashFolder, name));
+    mkdirSync(this.#home.jobsFolder, { recursive: true, mode: 0o700 });
+    makePrivateFolder(sharedTmpFolder());
     for (const attempt of readdirSync(this.#home.jobsFolder)) {
       const folder = new JobFolder(this.#home.jobsFolder, attempt);
       const request = folder.readRequest();
@@ -70,6 +67,8 @@ export class JobTable {
   assign(attempt: string, spec: JobSpec, secrets: Record<string, string>): void {
     if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(attempt))
       throw new CodedError('worker.protocol_violation', `${JSON.stringify(attempt)} is not an attempt's id`);
+    const removal = this.#removals.get(attempt);
+    if (removal) return void removal.then(() => this.assign(attempt, spec, secrets));
     const refused = this.#folderless.get(attempt);
     if (refused) return this.#around.onReport(refused);
     const known = this.#jobs.get(attempt);
@@ -160,26 +159,13 @@ export class JobTable {
     this.#leftBehind.clear();
   }
 
-  /** Renamed away first: a folder that was deleted halfway must not look like a job that has not begun. */
+  /** An assignment of the same attempt waits until nothing of it is left. */
   #discard(folder: JobFolder): void {
-    const trash = join(this.#home.trashFolder, `${folder.attempt}.${process.pid}.${this.#trashCount++}`);
-    try {
-      renameSync(folder.path, trash);
-      void this.#delete(trash);
-      renameSync(folder.tmpFolder, `${folder.tmpFolder}.${process.pid}.${this.#trashCount}`);
-      void this.#delete(`${folder.tmpFolder}.${process.pid}.${this.#trashCount}`);
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) return;
-      rmSync(folder.path, { recursive: true, force: true });
-    }
-  }
-
-  async #delete(path: string): Promise<void> {
-    try {
-      await rm(path, { recursive: true, force: true, maxRetries: 3 });
-    } catch (error) {
-      this.#around.log(`${path} could not be deleted: ${String(error)}`);
-    }
+    const removal = folder.remove().catch((error) => this.#around.log(`${folder.path} could not be deleted: ${String(error)}`));
+    this.#removals.set(folder.attempt, removal);
+    void removal.then(() => {
+      if (this.#removals.get(folder.attempt) === removal) this.#removals.delete(folder.attempt);
+    });
   }
 
   /** One job whose files cannot be read must not end the daemon that looks after the others. */

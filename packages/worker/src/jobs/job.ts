@@ -92,7 +92,7 @@ export class Job {
     const begunMs = performance.now();
     this.refresh();
     const { signal } = this.#preparation;
-    this.#prepared = this.#around.workspaces.prepare(this.folder, this.spec, this.#environment(), signal).then(
+    this.#prepared = this.#around.workspaces.prepare(this.folder, this.spec, { ...this.#around.baseEnvironment, ...this.#ownEnvironment() }, signal).then(
       (root) => {
         if (signal.aborted) return;
         this.folder.writePrepareMs(performance.now() - begunMs);
@@ -198,7 +198,7 @@ export class Job {
         jobFolder: this.folder.path,
         startFolder,
         command: this.spec.command,
-        environment: this.#environment(),
+        environment: this.#ownEnvironment(),
       });
       this.#preparation = undefined;
     } catch (error) {
@@ -206,9 +206,8 @@ export class Job {
     }
   }
 
-  #environment(): Record<string, string> {
+  #ownEnvironment(): Record<string, string> {
     return {
-      ...this.#around.baseEnvironment,
       TMPDIR: this.folder.tmpFolder,
       ...this.spec.env,
       ...this.#secrets,

@@ -70,7 +70,7 @@ export interface Launch {
   jobFolder: string;
   startFolder: string;
   command: string;
-  /** Secrets included: the text goes through a pipe and is nowhere on disk. */
+  /** What the job has beyond the launching shell's own. Secrets included: the text goes through a pipe, nowhere to disk. */
   environment: Record<string, string>;
 }
 
