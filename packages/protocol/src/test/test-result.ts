@@ -24,7 +24,11 @@ export const unitResult = z.object({
   outcome: z.enum(['passed', 'failed', 'error', 'missing']),
   durationMs: z.number().nonnegative(),
   cases: z.array(testCase),
+  /** Of an error: the message and stack; of a missing unit: why there is no result, as far as is known. */
   message: z.string().optional(),
+  /** Of an error: where, relative to the repository's root. */
+  file: z.string().optional(),
+  line: z.number().int().positive().optional(),
 });
 export type UnitResult = z.infer<typeof unitResult>;
 

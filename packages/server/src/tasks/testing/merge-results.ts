@@ -110,8 +110,8 @@ function mergeUnit(unit: string, first: UnitResult | undefined, retry: UnitResul
     return { unit: { unit, outcome: failed ? 'failed' : 'passed', durationMs, cases, flakyCases }, flakyOutside };
   }
   if (one.outcome === 'error' || retry.outcome === 'error') {
-    const message = (one.outcome === 'error' ? one.message : undefined) ?? retry.message ?? 'failed outside its tests';
-    return { unit: { unit, outcome: 'error', durationMs, cases, message, flakyCases } };
+    const { message = 'failed outside its tests', file, line } = one.outcome === 'error' ? one : retry;
+    return { unit: { unit, outcome: 'error', durationMs, cases, message, flakyCases, ...(file !== undefined && { file }), ...(line !== undefined && { line }) } };
   }
   return { unit: { unit, outcome: cases.some((each) => each.outcome === 'failed') ? 'failed' : 'passed', durationMs, cases, flakyCases } };
 }
@@ -170,7 +170,8 @@ function failuresOf(unit: MergedUnit): TestReport['failures'] {
       ...(line !== undefined && { line }),
     }));
   if (unit.outcome === 'error' || unit.outcome === 'missing') {
-    failures.push({ unit: unit.unit, name: OUTSIDE_TESTS, message: unit.message ?? 'gave no result' });
+    const { message = 'gave no result', file, line } = unit;
+    failures.push({ unit: unit.unit, name: OUTSIDE_TESTS, message, ...(file !== undefined && { file }), ...(line !== undefined && { line }) });
   }
   return failures;
 }

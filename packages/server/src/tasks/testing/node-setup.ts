@@ -10,7 +10,8 @@ const ALSO_DECIDES = /(?:^|\/)(?:package\.json|\.npmrc|\.yarnrc(?:\.yml)?|\.pnpm
 
 /**
  * How the dependencies of a JavaScript project are installed: by the package manager whose lock file is at the root,
- * exactly as locked. A package manager that the worker does not have is run through corepack or, without that, npx.
+ * exactly as locked. A package manager that the worker does not have, or that does not answer there, is run through
+ * corepack (which fails where its keys are older than the registry's) or else npx.
  *
  * @returns `undefined` for a project that has no dependencies
  */
@@ -54,8 +55,9 @@ function pnpmFor(lock: string | undefined): string {
 
 function throughManager(program: string, npmPackage: string, args: string): string {
   return [
-    `if command -v ${program} >/dev/null 2>&1; then ${program} ${args}`,
-    `elif command -v corepack >/dev/null 2>&1; then COREPACK_ENABLE_DOWNLOAD_PROMPT=0 corepack ${program} ${args}`,
+    'export COREPACK_ENABLE_DOWNLOAD_PROMPT=0',
+    `if ${program} --version >/dev/null 2>&1; then ${program} ${args}`,
+    `elif corepack ${program} --version >/dev/null 2>&1; then corepack ${program} ${args}`,
     `else npx --yes --package=${quoteWord(npmPackage)} -- ${program} ${args}`,
     'fi',
   ].join('\n');

@@ -25,17 +25,24 @@ export interface ShardPlan {
 const assumedUnitMs = 1_000;
 /** Smallest shards that are tried, as parts of one slot's share of the whole. */
 const SMALLEST_PARTS = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64];
-/** How far real times are taken to lie from the expected ones, when plans are compared. */
-const estimateError = 0.3;
-const trials = 8;
+/** How much of one slot's share of the remaining work a shard takes: all that is tried. */
+const TAKEN_SHARES = [1, 0.9, 0.8, 0.65, 0.5];
+/**
+ * How far real times are taken to lie from the expected ones, when plans are compared: for each unit by itself, which
+ * evens out within a shard, and for a shard as a whole, since workers differ in speed. Sizes of files say much less
+ * than earlier times.
+ */
+const TIMED = { unitError: 0.3, shardError: 0.1 };
+const UNTIMED = { unitError: 0.8, shardError: 0.4 };
+const trials = 16;
 
 /**
  * Divides a suite into shards, in the order in which to start them: each free slot takes the next one.
  *
- * Guided self-scheduling over the units from longest to shortest: a shard takes up to half of what would be one slot's
- * share of the remaining work, so that shards shrink towards the end and even out what the estimates got wrong. How
- * small they become is a trade against the cost of starting each; it is settled by playing the candidates through with
- * estimates wrong by up to 30 % and taking the one whose wall time is least (the one with fewer shards, within 1 %).
+ * Guided self-scheduling over the units from longest to shortest: a shard takes up to a part of what would be one
+ * slot's share of the remaining work, so that shards shrink towards the end and even out what the estimates got wrong.
+ * How fast and how far they shrink is a trade against the cost of starting each; it is settled by playing candidates
+ * through with estimates that are wrong and taking the one that costs least (with fewer shards, within 0.5 %).
  *
  * @see Polychronopoulos & Kuck, Guided Self-Scheduling, IEEE Transactions on Computers C-36 (1987)
  */
@@ -43,11 +50,12 @@ export function planShards({ units, slots, fixedMs }: ShardPlan): Shard[] {
   const weighed = weigh(units).sort((a, b) => b.expectedMs - a.expectedMs || (a.unit < b.unit ? -1 : 1));
   const totalMs = weighed.reduce((sum, one) => sum + one.expectedMs, 0);
   const atOnce = Math.max(1, Math.floor(slots));
-  let best: { shards: Shard[]; wallMs: number } | undefined;
-  for (const part of SMALLEST_PARTS) {
-    const shards = guidedShards(weighed, totalMs, atOnce, (part * totalMs) / atOnce);
-    const wallMs = expectedWallMs(shards, atOnce, fixedMs);
-    if (!best || wallMs < best.wallMs * 0.99) best = { shards, wallMs };
+  const errors = units.some(({ expectedMs }) => expectedMs !== undefined) ? TIMED : UNTIMED;
+  let best: { shards: Shard[]; costMs: number } | undefined;
+  const candidates = SMALLEST_PARTS.flatMap((part) => TAKEN_SHARES.map((taken) => guidedShards(weighed, totalMs, atOnce, taken, (part * totalMs) / atOnce)));
+  for (const shards of candidates.sort((a, b) => a.length - b.length)) {
+    const costMs = expectedCostMs(shards, atOnce, fixedMs, errors);
+    if (!best || costMs < best.costMs * 0.995) best = { shards, costMs };
   }
   return best?.shards ?? [];
 }
@@ -74,20 +82,20 @@ function median(values: readonly number[]): number | undefined {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
-function guidedShards(units: readonly WeighedUnit[], totalMs: number, slots: number, smallestMs: number): Shard[] {
+/** @param units from longest to shortest */
+function guidedShards(units: readonly WeighedUnit[], totalMs: number, slots: number, taken: number, smallestMs: number): Shard[] {
+  const left = [...units];
   const shards: Shard[] = [];
   let leftMs = totalMs;
-  for (let at = 0; at < units.length; ) {
-    const targetMs = Math.max(smallestMs, leftMs / (2 * slots));
+  while (left.length > 0) {
+    const targetMs = Math.max(smallestMs, (taken * leftMs) / slots) * 1.001;
     const shard: Shard = { units: [], expectedMs: 0 };
-    // Units that cost nothing (a suite never timed in whole milliseconds) are dealt out by number.
-    const most = Math.max(1, Math.ceil((units.length - at) / slots));
-    for (let next = units[at]; next; next = units[at]) {
-      const full = shard.units.length > 0 && (shard.expectedMs + next.expectedMs > targetMs * 1.001 || (totalMs === 0 && shard.units.length >= most));
-      if (full) break;
-      shard.units.push(next.unit);
-      shard.expectedMs += next.expectedMs;
-      at += 1;
+    // The longest that is left, and then always the longest that still fits.
+    for (let at = 0; at < left.length; at = firstNotAbove(left, at, targetMs - shard.expectedMs)) {
+      const [unit] = left.splice(at, 1);
+      if (!unit) break;
+      shard.units.push(unit.unit);
+      shard.expectedMs += unit.expectedMs;
     }
     leftMs -= shard.expectedMs;
     shards.push(shard);
@@ -95,18 +103,34 @@ function guidedShards(units: readonly WeighedUnit[], totalMs: number, slots: num
   return shards.sort((a, b) => b.expectedMs - a.expectedMs);
 }
 
-/** Mean wall time over trials in which each shard takes up to 30 % more or less than expected. */
-function expectedWallMs(shards: readonly Shard[], slots: number, fixedMs: number): number {
+/** The first place from `from` on whose unit takes at most `ms`, in a list from longest to shortest. */
+function firstNotAbove(units: readonly WeighedUnit[], from: number, ms: number): number {
+  let [low, high] = [from, units.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((units[middle]?.expectedMs ?? 0) > ms) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * Wall time plus what a slot stands idle in it, in the mean over trials in which each shard takes more or less than
+ * expected, evenly spread within the errors. A start of a shard is paid once in this, waiting for the last one twice:
+ * idle slots are lost to other suites too.
+ */
+function expectedCostMs(shards: readonly Shard[], slots: number, fixedMs: number, errors: typeof TIMED): number {
   let sumMs = 0;
   for (let trial = 0; trial < trials; trial += 1) {
     let seed = trial * 7919 + 1;
-    const noisy = shards.map((shard) => {
+    const jobsMs = shards.map((shard) => {
       // A fixed sequence (Park & Miller), so that the same suite always gets the same plan.
       seed = (seed * 48_271) % 2_147_483_647;
-      const offMost = estimateError / Math.sqrt(Math.max(1, shard.units.length));
-      return fixedMs + shard.expectedMs * (1 + offMost * ((2 * seed) / 2_147_483_647 - 1));
+      const off = errors.shardError + errors.unitError / Math.sqrt(shard.units.length);
+      return fixedMs + shard.expectedMs * (1 + off * ((2 * seed) / 2_147_483_647 - 1));
     });
-    sumMs += listScheduleMs(noisy, slots);
+    const busyMs = jobsMs.reduce((sum, jobMs) => sum + jobMs, 0);
+    sumMs += 2 * listScheduleMs(jobsMs, slots) - busyMs / slots;
   }
   return sumMs / trials;
 }

@@ -38,9 +38,6 @@ interface Gathered {
  * The results of `units` from the lines of our reporters. Lines that cannot be read are passed over: the unit they
  * belonged to then is not over, or has fewer cases, and an exit status that no reported failure explains turns all
  * units of the run into errors.
- *
- * @param options.exitMeansFailure whether a non-zero exit status must be explained by a failure (false where each
- *   unit's own status is looked at)
  */
 export async function parseResultLines(output: RunOutput, units: readonly string[]): Promise<UnitResult[]> {
   const root = await readRoot(output);
@@ -61,7 +58,7 @@ export async function parseResultLines(output: RunOutput, units: readonly string
       of.durationMs += line.durationMs;
     } else of.cases.push(toCase(unit, line, root));
   }
-  return settleUnits(output, units, gathered, errorsOfRun);
+  return settleUnits(output, units, gathered, errorsOfRun, root);
 }
 
 function toCase(unit: string, line: { name: string[]; outcome: TestCase['outcome']; durationMs: number; message?: string | undefined }, root: string | undefined): TestCase {
@@ -80,11 +77,15 @@ async function settleUnits(
   units: readonly string[],
   gathered: ReadonlyMap<string, Gathered>,
   errorsOfRun: readonly string[],
+  root: string | undefined,
 ): Promise<UnitResult[]> {
   const end = output.exitCode === 0 ? undefined : await describeEnd(output);
   const all = units.map((unit): UnitResult => {
     const { cases, errors, over, durationMs } = gathered.get(unit) ?? { cases: [], errors: [], over: false, durationMs: 0 };
-    if (errors.length > 0) return { unit, outcome: 'error', durationMs, cases, message: boundMessage(errors.join('\n\n')) };
+    if (errors.length > 0) {
+      const message = boundMessage(errors.join('\n\n'));
+      return { unit, outcome: 'error', durationMs, cases, message, ...findLocation(message, { root, unit }) };
+    }
     if (!over) {
       const fact = cases.length > 0 ? `it stopped after ${cases.length} of its tests` : 'it gave no result';
       return { unit, outcome: 'missing', durationMs, cases, message: `${fact}; ${end ?? 'the command ended with exit status 0'}` };

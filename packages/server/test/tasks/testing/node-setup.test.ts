@@ -40,9 +40,15 @@ test('a version that the manifest pins is the one that is fetched', async () => 
   expect(setup?.command).toContain('pnpm@8.15.4');
 });
 
-test('the command takes the package manager that is installed', async () => {
-  const folder = givenProject({ 'bin/pnpm': '#!/bin/sh\necho "pnpm $*"\n' });
+test('the command takes the package manager that answers, then corepack, then npx', async () => {
+  const answers = '#!/bin/sh\necho "${0##*/} $*"\n';
   const setup = await findNodeSetup(filesOf({ 'package.json': manifest, 'pnpm-lock.yaml': '' }));
-  const output = runInFolder(`chmod +x bin/pnpm; PATH="$PWD/bin:$PATH"\n${setup?.command}`, folder);
-  expect(new TextDecoder().decode(await output.read('out'))).toBe('pnpm install --frozen-lockfile\n');
+  const run = async (programs: Record<string, string>) => {
+    const folder = givenProject(Object.fromEntries(Object.entries(programs).map(([name, text]) => [`bin/${name}`, text])));
+    const output = runInFolder(`chmod +x bin/*; PATH="$PWD/bin"\n${setup?.command}`, folder);
+    return new TextDecoder().decode(await output.read('out'));
+  };
+  expect(await run({ pnpm: answers, npx: answers })).toBe('pnpm install --frozen-lockfile\n');
+  expect(await run({ pnpm: '#!/bin/sh\nexit 1\n', corepack: answers, npx: answers })).toBe('corepack pnpm install --frozen-lockfile\n');
+  expect(await run({ npx: answers })).toBe('npx --yes --package=pnpm@9 -- pnpm install --frozen-lockfile\n');
 });
