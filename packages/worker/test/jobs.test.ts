@@ -143,7 +143,7 @@ test('the same assignment again is answered with the state, a different one is a
   server.send({ t: 'forget', attempt: one });
   server.send({ t: 'cancel', attempt: one, graceMs: 0 });
   await server.reported(one, (report) => report.state === 'cancelled');
-  expect(existsSync(worker.jobFolder(one))).toBe(false);
+  await expect.poll(() => existsSync(worker.jobFolder(one))).toBe(false);
 });
 
 test('after a reboot a running job is lost, and what it wrote is kept', async () => {
@@ -171,7 +171,7 @@ test('a job whose supervisor was killed is lost, and cancel ends what it left', 
   const server = await worker.connect();
   server.assign(one, { command: 'sleep 300' });
   await server.reported(one, (report) => report.state === 'running');
-  await expect.poll(() => processesOf(one, undefined).length).toBe(1);
+  await expect.poll(() => processesOf(one, undefined).length).toBeGreaterThan(0);
   process.kill(Number(readFileSync(join(worker.jobFolder(one), 'start'), 'utf8').split(' ')[0]), 'SIGKILL');
   expect(await server.over(one)).toMatchObject({ state: 'lost', reason: { code: 'job.lost', details: { cause: 'supervisor_gone' } } });
   server.send({ t: 'cancel', attempt: one, graceMs: 0 });

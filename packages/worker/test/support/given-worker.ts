@@ -1,12 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { bootId } from '../../src/home/boot-id.ts';
 import type { MachineFacts } from '@helixcode/protocol/worker/capabilities';
 import { newId } from '@helixcode/protocol/ids';
-import { startTimeOf } from '../../src/jobs/process-table.ts';
+import { killLeftovers, startTimeOf } from '../../src/jobs/process-table.ts';
 import { PREAMBLE } from '@helixcode/protocol/worker/preamble';
 import { TestServer } from './test-server.ts';
 
@@ -78,6 +78,9 @@ export function givenWorker(options: { home?: string; environment?: NodeJS.Proce
   onTestFinished(() => {
     for (const server of servers) server.close();
     execFileSync(process.execPath, [BUNDLE, 'stop', '--ns', 'w'], { env: environment });
+    // Jobs outlive their daemon; a test that failed midway leaves some.
+    const jobs = existsSync(join(runFolder, 'jobs')) ? readdirSync(join(runFolder, 'jobs')) : [];
+    killLeftovers(new Set(jobs));
     rmSync(home, { recursive: true, force: true, maxRetries: 5 });
   });
   return worker;
