@@ -1,5 +1,5 @@
-import { API_ROOT, ROUTE_PATHS } from '@helixcode/protocol/api/route-paths';
 import type { ParamsOf, PartOf } from '@helixcode/protocol/api/route-parts';
+import { API_ROOT, ROUTE_PATHS } from '@helixcode/protocol/api/route-paths';
 import type { Problem, RawBody, RouteName } from '@helixcode/protocol/api/routes';
 import { CodedError, isErrorCode } from '@helixcode/protocol/errors';
 import type { z } from 'zod';
@@ -31,7 +31,11 @@ export type CallOf<Name extends RouteName> = (keyof ParamsOf<Name> extends never
 
 /** JSON as it is described; anything else as the response itself, to be read as text, bytes or a stream. */
 export type AnswerOf<Name extends RouteName> =
-  PartOf<Name, 'answer'> extends z.ZodType ? z.output<PartOf<Name, 'answer'>> : PartOf<Name, 'answer'> extends RawBody ? Response : undefined;
+  PartOf<Name, 'answer'> extends z.ZodType
+    ? z.output<PartOf<Name, 'answer'>>
+    : PartOf<Name, 'answer'> extends RawBody
+      ? Response
+      : undefined;
 
 export interface Client {
   /**
@@ -118,10 +122,14 @@ async function refusalOf(response: Response, base: string): Promise<CodedError> 
   const isProblem = /^application\/problem\+json\b/.test(response.headers.get('content-type') ?? '');
   if (!isProblem) {
     await response.body?.cancel();
-    return new CodedError('server.unreachable', `what answers at ${base} is not a HelixCode server (${response.status} ${response.statusText})`, {
-      next: '`helix status` tells which server is asked',
-      details: { url: base },
-    });
+    return new CodedError(
+      'server.unreachable',
+      `what answers at ${base} is not a HelixCode server (${response.status} ${response.statusText})`,
+      {
+        next: '`helix status` tells which server is asked',
+        details: { url: base },
+      },
+    );
   }
   const problem = (await response.json()) as Problem;
   // A newer server may know codes that we do not; the sentence is good all the same.

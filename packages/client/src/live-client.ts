@@ -1,6 +1,6 @@
 import { BEARER_PROTOCOL, LIVE_PATH, LIVE_PROTOCOL } from '@helixcode/protocol/api/route-paths';
-import type { Event, LiveMessage, LiveRequest } from '@helixcode/protocol/event/events';
 import { CodedError, isErrorCode } from '@helixcode/protocol/errors';
+import type { Event, LiveMessage, LiveRequest } from '@helixcode/protocol/event/events';
 import { type ClientOptions, createClient } from './http-client.ts';
 
 export interface LiveClientOptions extends ClientOptions {
@@ -94,10 +94,13 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
         const all = readersOf(message.topic);
         const outdated = all.filter(isTooOld);
         for (const reader of outdated.length > 0 ? outdated : all) {
-          finish(reader, new CodedError('api.cursor_too_old', `what follows event ${reader.last} is not to be had any more`, {
-            next: `fetch the present state and continue after ${newest}`,
-            details: { oldest, newest },
-          }));
+          finish(
+            reader,
+            new CodedError('api.cursor_too_old', `what follows event ${reader.last} is not to be had any more`, {
+              next: `fetch the present state and continue after ${newest}`,
+              details: { oldest, newest },
+            }),
+          );
         }
         if (readersOf(message.topic).length > 0) follow(message.topic);
         return;
@@ -144,7 +147,8 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
   /** A WebSocket does not tell why it was not let in; an ordinary request does. */
   const reconnect = async (): Promise<void> => {
     const reason = await client.call('events.list', { query: { limit: 1 } }).then(
-      () => new CodedError('server.unreachable', `the live connection to ${options.baseUrl} was lost`, { next: 'it is made again by itself' }),
+      () =>
+        new CodedError('server.unreachable', `the live connection to ${options.baseUrl} was lost`, { next: 'it is made again by itself' }),
       (error: unknown) => error,
     );
     if (isClosed || readers.size === 0 || socket) return;

@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -37,7 +37,12 @@ function givenLive(api: Pick<TestApi, 'url' | 'token'>, options: Partial<LiveCli
 }
 
 async function happen(api: TestApi, ...names: string[]): Promise<void> {
-  await database.db.tx((tx) => appendEvents(tx, names.map((name) => ({ project: `prj_${name}`, body: { type: 'project.added' as const, name } }))));
+  await database.db.tx((tx) =>
+    appendEvents(
+      tx,
+      names.map((name) => ({ project: `prj_${name}`, body: { type: 'project.added' as const, name } })),
+    ),
+  );
   api.tail.wake();
 }
 
@@ -73,7 +78,9 @@ test('a call goes out by the name of its operation and comes back typed', async 
   expect([removed, uninstalled]).toEqual(['gpu box/1?', true]);
   const commit = 'c'.repeat(40);
   expect(await client.call('projects.snapshot', { params: { project: 'p' }, query: { commit }, body: bytes })).toEqual({ commit });
-  expect(await client.call('projects.snapshot', { params: { project: 'p' }, query: { commit }, body: new Blob([bytes]).stream() })).toEqual({ commit });
+  expect(await client.call('projects.snapshot', { params: { project: 'p' }, query: { commit }, body: new Blob([bytes]).stream() })).toEqual(
+    { commit },
+  );
   const output = await client.call('tasks.output', { params: { task: 't' }, query: { from: 7 } });
   expect([await output.text(), output.headers.get('helix-next-offset')]).toEqual(['from 7', '9']);
   expect((await client.call('events.list')).items).toEqual([]);
@@ -91,7 +98,10 @@ test('a refusal arrives as the error it was', async () => {
   const refused = client.call('tasks.get', { params: { task: 'x' } });
   await expect(refused).rejects.toBeInstanceOf(CodedError);
   await expect(refused).rejects.toMatchObject({
-    code: 'task.not_found', message: 'there is no task x', next: '`helix tasks list`', details: { near: 'y', requestId: expect.any(String) },
+    code: 'task.not_found',
+    message: 'there is no task x',
+    next: '`helix tasks list`',
+    details: { near: 'y', requestId: expect.any(String) },
   });
   await expect(client.call('tasks.get', { params: { task: '..' } })).rejects.toMatchObject({ code: 'api.bad_request' });
   await expect(createClient({ baseUrl: api.url, token: 'x' }).call('workers.list')).rejects.toMatchObject({ code: 'auth.token_refused' });
@@ -103,12 +113,15 @@ test('a server that is down, or is something else, is named with the way to star
   await once(other, 'listening');
   const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
   await expect(createClient({ baseUrl: url, token: 't' }).call('workers.list')).rejects.toMatchObject({
-    code: 'server.unreachable', message: expect.stringContaining('is not a HelixCode server (404'),
+    code: 'server.unreachable',
+    message: expect.stringContaining('is not a HelixCode server (404'),
   });
   other.close();
   await once(other, 'close');
   await expect(createClient({ baseUrl: url, token: 't' }).call('workers.list')).rejects.toMatchObject({
-    code: 'server.unreachable', message: `no server answers at ${url} (ECONNREFUSED)`, next: expect.stringContaining('helix up'),
+    code: 'server.unreachable',
+    message: `no server answers at ${url} (ECONNREFUSED)`,
+    next: expect.stringContaining('helix up'),
   });
 });
 
@@ -120,7 +133,9 @@ test('the client loads no schemas', async () => {
     await import('@helixcode/client/http-client');
     await import('@helixcode/client/live-client');
     console.log(JSON.stringify(loaded));`;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { cwd: path.resolve(import.meta.dirname, '..') });
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: path.resolve(import.meta.dirname, '..'),
+  });
   const loaded = JSON.parse(stdout) as string[];
   expect(loaded.map((url) => path.basename(url)).sort()).toEqual(['errors.ts', 'http-client.ts', 'live-client.ts', 'route-paths.ts']);
 });
@@ -184,7 +199,9 @@ test('a cursor that is too old, a wrong topic and a refused token end the subscr
   const live = givenLive(api);
   await expect(take(iterate(live, 'all', 1), 1)).rejects.toMatchObject({ code: 'api.cursor_too_old', details: { oldest: 3, newest: 3 } });
   await expect(take(iterate(live, 'everything'), 1)).rejects.toMatchObject({ code: 'api.bad_request' });
-  await expect(take(iterate(givenLive({ url: api.url, token: 'hlx_wrong' }), 'all'), 1)).rejects.toMatchObject({ code: 'auth.token_refused' });
+  await expect(take(iterate(givenLive({ url: api.url, token: 'hlx_wrong' }), 'all'), 1)).rejects.toMatchObject({
+    code: 'auth.token_refused',
+  });
 });
 
 test('an aborted subscription ends, and the last one closes the connection', async () => {

@@ -1,4 +1,4 @@
-import type { Route, ROUTES, RouteName } from './routes.ts';
+import type { ROUTES, Route, RouteName } from './routes.ts';
 
 type Routes = typeof ROUTES;
 

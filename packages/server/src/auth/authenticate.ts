@@ -1,8 +1,8 @@
 import { CodedError } from '@helixcode/protocol/errors';
 import type { UserId } from '@helixcode/protocol/ids';
 import type { Db } from '../db/db.ts';
-import { findToken, noteTokenUse } from './token-sql.ts';
 import { isToken, tokenHash } from './token.ts';
+import { findToken, noteTokenUse } from './token-sql.ts';
 
 /**
  * Whose token it is.
@@ -20,7 +20,7 @@ const next = '`helix status` tells which token is used: HELIX_TOKEN, or the owne
 export function createAuthenticate(db: Db, nowMs: () => number = () => performance.now()): Authenticate {
   const trusted = new Map<string, { user: Promise<UserId>; untilMs: number }>();
 
-  const lookUp = async (hash: Buffer): Promise<UserId> => {
+  const lookUp = async (hash: string): Promise<UserId> => {
     const row = await findToken(db, hash);
     if (row === undefined) throw refused('the token is not known to this server');
     if (row.is_revoked) throw refused('the token was revoked');
@@ -33,16 +33,15 @@ export function createAuthenticate(db: Db, nowMs: () => number = () => performan
     if (token === undefined) throw new CodedError('auth.token_missing', 'the request carries no token', { next });
     if (!isToken(token)) throw refused('what was given is not a token of HelixCode');
     const hash = tokenHash(token);
-    const key = hash.toString('base64');
-    const known = trusted.get(key);
+    const known = trusted.get(hash);
     if (known !== undefined && nowMs() < known.untilMs) return known.user;
 
     if (trusted.size >= mostTrusted) trusted.clear();
     const entry = { user: lookUp(hash), untilMs: nowMs() + trustMs };
     // Kept while it is looked up, so that a burst asks once; a refusal is asked anew.
-    trusted.set(key, entry);
+    trusted.set(hash, entry);
     entry.user.catch(() => {
-      if (trusted.get(key) === entry) trusted.delete(key);
+      if (trusted.get(hash) === entry) trusted.delete(hash);
     });
     return entry.user;
   };

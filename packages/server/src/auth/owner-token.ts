@@ -4,8 +4,8 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { newId, type UserId } from '@helixcode/protocol/ids';
 import type { Db } from '../db/db.ts';
-import { ensureOwner, findToken, insertLastingToken, revokeOtherTokens } from './token-sql.ts';
 import { isToken, newToken, tokenHash } from './token.ts';
+import { ensureOwner, findToken, insertLastingToken, revokeOtherTokens } from './token-sql.ts';
 
 export function ownerTokenFile(dataFolder: string): string {
   return path.join(dataFolder, 'owner-token');

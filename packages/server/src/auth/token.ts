@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 /** A secret scanner knows a leaked one by its beginning. */
 const PREFIX = 'hlx_';
@@ -13,7 +13,7 @@ export function isToken(text: string): boolean {
   return FORM.test(text);
 }
 
-/** What is stored of a token. A fast hash is enough: nobody guesses 256 random bits. */
-export function tokenHash(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+/** What is stored of a token, in base64. A fast hash is enough: nobody guesses 256 random bits. */
+export function tokenHash(token: string): string {
+  return hash('sha256', token, 'base64');
 }

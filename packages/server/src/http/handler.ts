@@ -14,7 +14,11 @@ export interface RawAnswer {
 export interface Call<Name extends RouteName> {
   params: ParamsOf<Name>;
   query: PartOf<Name, 'query'> extends z.ZodType ? z.output<PartOf<Name, 'query'>> : undefined;
-  body: PartOf<Name, 'body'> extends z.ZodType ? z.output<PartOf<Name, 'body'>> : PartOf<Name, 'body'> extends RawBody ? Readable : undefined;
+  body: PartOf<Name, 'body'> extends z.ZodType
+    ? z.output<PartOf<Name, 'body'>>
+    : PartOf<Name, 'body'> extends RawBody
+      ? Readable
+      : undefined;
   user: UserId;
   /** Aborted when the caller goes away. */
   signal: AbortSignal;
@@ -22,11 +26,12 @@ export interface Call<Name extends RouteName> {
   lastEventId: string | undefined;
 }
 
-export type Answer<Name extends RouteName> = PartOf<Name, 'answer'> extends z.ZodType
-  ? z.input<PartOf<Name, 'answer'>>
-  : PartOf<Name, 'answer'> extends RawBody
-    ? RawAnswer
-    : undefined;
+export type Answer<Name extends RouteName> =
+  PartOf<Name, 'answer'> extends z.ZodType
+    ? z.input<PartOf<Name, 'answer'>>
+    : PartOf<Name, 'answer'> extends RawBody
+      ? RawAnswer
+      : undefined;
 
 export type Handler<Name extends RouteName> = (call: Call<Name>) => Promise<Answer<Name>>;
 

@@ -1,9 +1,9 @@
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import websocket from '@fastify/websocket';
-import { helixConfigJsonSchema } from '@helixcode/protocol/config/helix-config';
 import { API_ROOT, LIVE_PATH, LIVE_PROTOCOL } from '@helixcode/protocol/api/route-paths';
-import { type Route, ROUTES, type RouteName } from '@helixcode/protocol/api/routes';
+import { ROUTES, type Route, type RouteName } from '@helixcode/protocol/api/routes';
+import { helixConfigJsonSchema } from '@helixcode/protocol/config/helix-config';
 import { CodedError, ERROR_CODES } from '@helixcode/protocol/errors';
 import type { UserId } from '@helixcode/protocol/ids';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
@@ -53,8 +53,12 @@ const recheckMs = 15_000;
 const sweepMs = 25;
 const json = 'application/json; charset=utf-8';
 
-/** Who makes a request, once its token was accepted. */
-const callers = new WeakMap<FastifyRequest, UserId>();
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who makes it, once the token was accepted. */
+    caller: UserId | undefined;
+  }
+}
 
 /** The API over HTTP, made from the route table. Nothing in it answers without a token. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
@@ -67,6 +71,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
+    // We log by request id where there is something to log; a logger for every request costs more than the rest of it.
+    childLoggerFactory: (logger) => logger,
     exposeHeadRoutes: false,
     bodyLimit: jsonLimitBytes,
     genReqId: () => `${processMark}-${(++requests).toString(36)}`,
@@ -92,7 +98,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       throw new CodedError('api.host_refused', `this server does not go by the name ${host ?? '(none)'}`, {
         next: `ask for http://${request.raw.socket.localAddress}:${request.raw.socket.localPort}, or set clients.host in helix.json`,
       });
-    callers.set(request, await authenticate(bearerToken(request.headers)));
+    request.caller = await authenticate(bearerToken(request.headers));
   };
 
   const refuse = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
@@ -110,6 +116,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   };
 
   app.setErrorHandler((error, request, reply) => refuse(error, request, reply));
+  app.decorateRequest('caller', undefined);
   app.addHook('onRequest', admit);
   readBodies(app);
 
@@ -119,7 +126,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     openApi ??= JSON.stringify(openApiDocument(options.version));
     return reply.type(json).send(openApi);
   });
-  app.get('/api/helix.schema.json', (_request, reply) => reply.type('application/schema+json').send(JSON.stringify(helixConfigJsonSchema())));
+  app.get('/api/helix.schema.json', (_request, reply) =>
+    reply.type('application/schema+json').send(JSON.stringify(helixConfigJsonSchema())),
+  );
   const methodsOf = new Map<string, string[]>([
     ['/api/openapi.json', ['GET']],
     ['/api/helix.schema.json', ['GET']],
@@ -161,7 +170,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       method: 'GET',
       url: LIVE_PATH,
       handler: () => {
-        throw new CodedError('api.bad_request', `${LIVE_PATH} is a WebSocket`, { next: `GET ${API_ROOT}/events/stream gives the same as server-sent events` });
+        throw new CodedError('api.bad_request', `${LIVE_PATH} is a WebSocket`, {
+          next: `GET ${API_ROOT}/events/stream gives the same as server-sent events`,
+        });
       },
       wsHandler: (socket, request) => {
         const token = bearerToken(request.headers);
@@ -180,19 +191,14 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     const handler = options.handlers[name] as unknown as (call: Call<RouteName>) => Promise<unknown>;
 
     return async (request, reply) => {
-      let signal: AbortSignal | undefined;
-      const call = {
-        params: request.params,
-        query: checkQuery(request.query),
-        body: checkBody(request.body),
-        user: callers.get(request),
-        // Few handlers ask for it, and it is dear to make.
-        get signal() {
-          signal ??= signalOf(request, reply, isStream);
-          return signal;
-        },
-        lastEventId: header(request, 'last-event-id'),
-      };
+      const call = new CheckedCall(
+        request.params,
+        checkQuery(request.query),
+        checkBody(request.body),
+        request.caller,
+        header(request, 'last-event-id'),
+        () => signalOf(request, reply, isStream),
+      );
       const answer = await handler(call as unknown as Call<RouteName>);
 
       reply.code(route.status);
@@ -201,7 +207,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
         const { body, headers } = answer as RawAnswer;
         if (headers) reply.headers(headers);
         if (!reply.hasHeader('content-type')) reply.type(route.answer);
-        return reply.send(body instanceof Uint8Array && !Buffer.isBuffer(body) ? Buffer.from(body.buffer, body.byteOffset, body.byteLength) : body);
+        return reply.send(
+          body instanceof Uint8Array && !Buffer.isBuffer(body) ? Buffer.from(body.buffer, body.byteOffset, body.byteLength) : body,
+        );
       }
       const text = JSON.stringify(answer);
       if (options.validateAnswers) checkAnswer(name, route, text);
@@ -212,7 +220,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       if (query === undefined) {
         const key = Object.keys(given as object)[0];
         if (key !== undefined)
-          throw new CodedError('api.bad_request', `query key ${key} is unknown; ${name} takes none`, { next: `/api/openapi.json describes ${name}` });
+          throw new CodedError('api.bad_request', `query key ${key} is unknown; ${name} takes none`, {
+            next: `/api/openapi.json describes ${name}`,
+          });
         return undefined;
       }
       // The parser's object has no prototype, and its values are texts, or lists of texts where a key is repeated.
@@ -288,6 +298,39 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       clearTimeout(timer);
     },
   };
+}
+
+/** A class, as an object with a getter of its own, made for every request, is dear to the engine. */
+class CheckedCall {
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly body: unknown;
+  readonly user: UserId | undefined;
+  readonly lastEventId: string | undefined;
+  readonly #makeSignal: () => AbortSignal;
+  #signal: AbortSignal | undefined;
+
+  constructor(
+    params: unknown,
+    query: unknown,
+    body: unknown,
+    user: UserId | undefined,
+    lastEventId: string | undefined,
+    makeSignal: () => AbortSignal,
+  ) {
+    this.params = params;
+    this.query = query;
+    this.body = body;
+    this.user = user;
+    this.lastEventId = lastEventId;
+    this.#makeSignal = makeSignal;
+  }
+
+  /** Made for the few handlers that ask for it. */
+  get signal(): AbortSignal {
+    this.#signal ??= this.#makeSignal();
+    return this.#signal;
+  }
 }
 
 /** A page of another site must neither read, frame, guess nor keep what is answered here. */

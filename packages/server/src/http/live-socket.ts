@@ -1,6 +1,6 @@
 import type { WebSocket } from '@fastify/websocket';
-import { type LiveMessage, type LiveRequest, liveRequest } from '@helixcode/protocol/event/events';
 import { CodedError } from '@helixcode/protocol/errors';
+import { type LiveMessage, type LiveRequest, liveRequest } from '@helixcode/protocol/event/events';
 import type { Logger } from 'pino';
 import type { EventTail } from '../events/event-tail.ts';
 import { schemaFault } from './schema-fault.ts';

@@ -1,8 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import { API_ROOT } from '@helixcode/protocol/api/route-paths';
-import { pathParameters, problem, type RawBody, type Route, ROUTES, type RouteName } from '@helixcode/protocol/api/routes';
+import { pathParameters, problem, type RawBody, ROUTES, type Route, type RouteName } from '@helixcode/protocol/api/routes';
 import * as views from '@helixcode/protocol/api/views';
-import { type ErrorCode, ERROR_CODES } from '@helixcode/protocol/errors';
+import { ERROR_CODES, type ErrorCode } from '@helixcode/protocol/errors';
 import { event } from '@helixcode/protocol/event/events';
 import { taskSubmission } from '@helixcode/protocol/task/task-spec';
 import { machineFacts, workerLoad } from '@helixcode/protocol/worker/capabilities';
@@ -12,7 +12,12 @@ type Json = Record<string, unknown>;
 
 /** Refusals that any operation may answer with. */
 const COMMON_ERRORS: readonly ErrorCode[] = [
-  'api.bad_request', 'api.host_refused', 'api.internal', 'auth.token_missing', 'auth.token_refused', 'database.unavailable',
+  'api.bad_request',
+  'api.host_refused',
+  'api.internal',
+  'auth.token_missing',
+  'auth.token_refused',
+  'database.unavailable',
 ];
 
 /** Schemas that clients want by name, rather than by the operation they were met in. */
@@ -35,8 +40,16 @@ const NAMED_BODIES: Record<string, z.ZodType> = { TaskSubmission: taskSubmission
 /** The description of the API, made from the route table. @see https://spec.openapis.org/oas/v3.1.1.html */
 export function openApiDocument(version: string): Json {
   const operations = Object.entries(ROUTES) as [RouteName, Route][];
-  const answers = componentsOf(NAMED, operations.map(([name, { answer }]) => [`${pascal(name)}Answer`, answer]), 'output');
-  const bodies = componentsOf(NAMED_BODIES, operations.map(([name, { body }]) => [`${pascal(name)}Body`, body]), 'input');
+  const answers = componentsOf(
+    NAMED,
+    operations.map(([name, { answer }]) => [`${pascal(name)}Answer`, answer]),
+    'output',
+  );
+  const bodies = componentsOf(
+    NAMED_BODIES,
+    operations.map(([name, { body }]) => [`${pascal(name)}Body`, body]),
+    'input',
+  );
 
   const paths: Record<string, Json> = {};
   for (const [name, route] of operations) {

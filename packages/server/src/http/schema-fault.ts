@@ -36,7 +36,9 @@ function describe(part: string, input: unknown, issue: z.core.$ZodIssue, known: 
   }
   const value = valueAt(input, issue.path);
   const where = issue.path.length > 0 ? `${part} key ${nameOf(issue.path)}` : `the ${part}`;
-  return [value === undefined ? `${where} is missing; expected ${expected(issue)}` : `${where} is ${shown(value)}; expected ${expected(issue)}`];
+  return [
+    value === undefined ? `${where} is missing; expected ${expected(issue)}` : `${where} is ${shown(value)}; expected ${expected(issue)}`,
+  ];
 }
 
 function expected(issue: z.core.$ZodIssue): string {
@@ -46,7 +48,9 @@ function expected(issue: z.core.$ZodIssue): string {
     case 'invalid_value':
       return `one of ${issue.values.map((value) => String(value)).join(', ')}`;
     case 'invalid_union':
-      return 'options' in issue && Array.isArray(issue.options) ? `one of ${issue.options.map((option) => String(option)).join(', ')}` : 'another form';
+      return 'options' in issue && Array.isArray(issue.options)
+        ? `one of ${issue.options.map((option) => String(option)).join(', ')}`
+        : 'another form';
     case 'too_small':
       return `at least ${issue.minimum}${unitOf(issue.origin)}`;
     case 'too_big':
@@ -76,7 +80,10 @@ function depth(issues: readonly z.core.$ZodIssue[]): number {
 }
 
 function nameOf(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((name, key) => (typeof key === 'number' ? `${name}[${key}]` : name ? `${name}.${String(key)}` : String(key)), '');
+  return path.reduce<string>(
+    (name, key) => (typeof key === 'number' ? `${name}[${key}]` : name ? `${name}.${String(key)}` : String(key)),
+    '',
+  );
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile, chmod, readdir } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createAuthenticate } from '@helixcode/server/auth/authenticate';
@@ -85,8 +85,11 @@ test('a token in use is looked up rarely, and refused within seconds of its revo
   const token = await readToken();
   let nowMs = 0;
   let queries = 0;
-  const counting = { ...database.db, query: <Row>(text: string, params?: unknown[]) => (queries++, database.db.query<Row>(text, params)) };
-  const authenticate = createAuthenticate(counting, () => nowMs);
+  const query = <Row>(text: string, params?: unknown[]) => {
+    queries++;
+    return database.db.query<Row>(text, params);
+  };
+  const authenticate = createAuthenticate({ ...database.db, query }, () => nowMs);
   await Promise.all(Array.from({ length: 50 }, () => authenticate(token)));
   expect(queries).toBe(2);
   await database.db.query('update user_sessions set revoked_at = now()');

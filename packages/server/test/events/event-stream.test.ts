@@ -22,7 +22,12 @@ async function restart(): Promise<void> {
 }
 
 async function happen(...names: string[]): Promise<void> {
-  await database.db.tx((tx) => appendEvents(tx, names.map((name) => ({ project: `prj_${name}`, body: { type: 'project.added' as const, name } }))));
+  await database.db.tx((tx) =>
+    appendEvents(
+      tx,
+      names.map((name) => ({ project: `prj_${name}`, body: { type: 'project.added' as const, name } })),
+    ),
+  );
   api.tail.wake();
 }
 
@@ -86,9 +91,15 @@ test('a cursor whose events are gone, and one that is no number, are refused bef
   await database.db.query('delete from events where seq < 4');
   await restart();
   const gone = await api.ask('/api/v1/events/stream?after=1');
-  expect([gone.status, await gone.json()]).toEqual([410, expect.objectContaining({ code: 'api.cursor_too_old', details: { oldest: 4, newest: 4 } })]);
+  expect([gone.status, await gone.json()]).toEqual([
+    410,
+    expect.objectContaining({ code: 'api.cursor_too_old', details: { oldest: 4, newest: 4 } }),
+  ]);
   const wrong = await api.ask('/api/v1/events/stream', { headers: { 'last-event-id': 'x' } });
-  expect([wrong.status, await wrong.json()]).toEqual([400, expect.objectContaining({ detail: 'header Last-Event-ID is "x"; expected a sequence number' })]);
+  expect([wrong.status, await wrong.json()]).toEqual([
+    400,
+    expect.objectContaining({ detail: 'header Last-Event-ID is "x"; expected a sequence number' }),
+  ]);
 });
 
 test('a listener that takes nothing holds up nobody and costs the server a bounded buffer', async () => {

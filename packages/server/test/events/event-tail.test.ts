@@ -51,10 +51,14 @@ function follow(tail: EventTail, options: { topic?: string; after?: number; pace
     events,
     ended,
     stop: () => over.abort(),
-    until: (count: number) => Promise.race([ended, new Promise<void>((resolve) => {
-      waiting.push({ count, resolve });
-      if (events.length >= count) resolve();
-    })]),
+    until: (count: number) =>
+      Promise.race([
+        ended,
+        new Promise<void>((resolve) => {
+          waiting.push({ count, resolve });
+          if (events.length >= count) resolve();
+        }),
+      ]),
   };
 }
 
@@ -79,10 +83,13 @@ test('whatever the order of commits and however many are undone, a subscriber ge
           }
           if (isUndone) throw new Error('undone');
         })
-        .then(() => {
-          committed += count;
-          if (Math.random() < 0.7) tail.wake();
-        }, () => {});
+        .then(
+          () => {
+            committed += count;
+            if (Math.random() < 0.7) tail.wake();
+          },
+          () => {},
+        );
     }
   };
   await Promise.all(Array.from({ length: 9 }, (_, writer) => run(writer)));
@@ -137,10 +144,12 @@ test('a number that was rolled back delays nobody, also while an unrelated trans
   });
   await isOpen.promise;
 
-  await db.tx(async (tx) => {
-    await appendEvents(tx, [progress(1), progress(2)]);
-    throw new Error('undone');
-  }).catch(() => {});
+  await db
+    .tx(async (tx) => {
+      await appendEvents(tx, [progress(1), progress(2)]);
+      throw new Error('undone');
+    })
+    .catch(() => {});
   await db.tx((tx) => appendEvents(tx, [progress(3)]));
   tail.wake();
   await reader.until(1);
@@ -168,10 +177,20 @@ test('a server hears of what another one committed long before its slow look', a
 
 test('a reader that comes back continues after its cursor, from memory and from the table alike', async () => {
   const { db } = database;
-  await db.tx((tx) => appendEvents(tx, Array.from({ length: 30 }, (_, index) => progress(index))));
+  await db.tx((tx) =>
+    appendEvents(
+      tx,
+      Array.from({ length: 30 }, (_, index) => progress(index)),
+    ),
+  );
   const tail = givenTail({ keptEvents: 10 });
   await tail.position(undefined);
-  await db.tx((tx) => appendEvents(tx, Array.from({ length: 30 }, (_, index) => progress(30 + index))));
+  await db.tx((tx) =>
+    appendEvents(
+      tx,
+      Array.from({ length: 30 }, (_, index) => progress(30 + index)),
+    ),
+  );
   tail.wake();
 
   const fromTable = follow(tail, { after: 5 });
@@ -184,7 +203,12 @@ test('a reader that comes back continues after its cursor, from memory and from 
 
 test('a cursor is refused when events after it were removed, and when this log never gave it', async () => {
   const { db } = database;
-  await db.tx((tx) => appendEvents(tx, Array.from({ length: 20 }, (_, index) => progress(index))));
+  await db.tx((tx) =>
+    appendEvents(
+      tx,
+      Array.from({ length: 20 }, (_, index) => progress(index)),
+    ),
+  );
   await db.query('delete from events where seq <= 10');
   const tail = givenTail();
 
@@ -200,7 +224,12 @@ test('a topic means the same rows in the table as events in memory', async () =>
   const news: NewEvent[] = [
     { root: 'tsk_1', task: 'tsk_1', project: 'prj_1', body: { type: 'task.created', kind: 'shell', name: 'x', state: 'pending' } },
     { root: 'tsk_2', task: 'tsk_2', body: { type: 'task.waiting', reason: 'y' } },
-    { root: 'tsk_1', task: 'tsk_3', worker: 'wrk_1', body: { type: 'attempt.moved', attempt: 'att_1', number: 1, worker: 'a', to: 'running' } },
+    {
+      root: 'tsk_1',
+      task: 'tsk_3',
+      worker: 'wrk_1',
+      body: { type: 'attempt.moved', attempt: 'att_1', number: 1, worker: 'a', to: 'running' },
+    },
     { worker: 'wrk_1', body: { type: 'worker.added', name: 'a', transport: 'local' } },
     { project: 'prj_1', body: { type: 'project.added', name: 'p' } },
   ];

@@ -20,7 +20,12 @@ afterEach(async () => {
 });
 
 async function happen(...names: string[]): Promise<void> {
-  await database.db.tx((tx) => appendEvents(tx, names.map((name) => ({ project: `prj_${name}`, body: { type: 'project.added' as const, name } }))));
+  await database.db.tx((tx) =>
+    appendEvents(
+      tx,
+      names.map((name) => ({ project: `prj_${name}`, body: { type: 'project.added' as const, name } })),
+    ),
+  );
   api.tail.wake();
 }
 
@@ -85,7 +90,11 @@ test('a message that is not understood is answered, and the connection goes on',
   live.say('hello');
   expect(await live.next()).toMatchObject({ t: 'error', code: 'api.bad_request', message: 'a message is not JSON' });
   live.say({ t: 'subscribe', topic: 'everything' });
-  expect(await live.next()).toMatchObject({ t: 'error', topic: 'everything', message: expect.stringContaining('message key topic is "everything"') });
+  expect(await live.next()).toMatchObject({
+    t: 'error',
+    topic: 'everything',
+    message: expect.stringContaining('message key topic is "everything"'),
+  });
   live.say({ t: 'subscribe', topic: 'all', from: 3 });
   expect(await live.next()).toMatchObject({ t: 'error', message: 'message key from is unknown (it is 3)' });
   live.say({ t: 'subscribe', topic: 'all' });

@@ -50,7 +50,10 @@ test('the parameters of a path are declared, and those of a query with type and 
     expect(declared, path).toEqual([...path.matchAll(/\{([a-z]+)\}/g)].map((match) => match[1]));
   }
   const { parameters } = document.paths['/api/v1/tasks']?.get as Operation;
-  expect(parameters.find(({ name }) => name === 'limit')).toMatchObject({ required: false, schema: { type: 'integer', minimum: 1, maximum: 500, default: 100 } });
+  expect(parameters.find(({ name }) => name === 'limit')).toMatchObject({
+    required: false,
+    schema: { type: 'integer', minimum: 1, maximum: 500, default: 100 },
+  });
   const snapshot = document.paths['/api/v1/projects/{project}/snapshots']?.post as Operation;
   expect(snapshot.parameters.find(({ name }) => name === 'commit')).toMatchObject({ required: true, schema: { type: 'string' } });
 });

@@ -1,12 +1,12 @@
+import { ROUTES } from '@helixcode/protocol/api/routes';
+import { newId, type UserId } from '@helixcode/protocol/ids';
 import { createAuthenticate } from '@helixcode/server/auth/authenticate';
-import { ensureOwner, insertLastingToken } from '@helixcode/server/auth/token-sql';
 import { newToken, tokenHash } from '@helixcode/server/auth/token';
+import { ensureOwner, insertLastingToken } from '@helixcode/server/auth/token-sql';
 import { eventHandlers } from '@helixcode/server/events/event-handlers';
 import { createEventTail, type EventTail } from '@helixcode/server/events/event-tail';
 import type { Handlers } from '@helixcode/server/http/handler';
 import { createHttpServer, type HttpServer, type HttpServerOptions } from '@helixcode/server/http/http-server';
-import { ROUTES } from '@helixcode/protocol/api/routes';
-import { newId, type UserId } from '@helixcode/protocol/ids';
 import { pino } from 'pino';
 import type { TestDatabase } from './database.ts';
 
