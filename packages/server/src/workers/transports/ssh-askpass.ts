@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CodedError } from '@helixcode/protocol/errors';
 
-/** ssh asks once per way of signing in, of which two take a password; more lines than that are not needed. */
-const ANSWERS = 4;
+/** An installation takes five connections, and each asks once per way of signing in, of which two take a password. */
+const ANSWERS = 16;
+/** All answers must find room in the pipe, which holds 64 KiB. */
+const PASSWORD_LIMIT_BYTES = 1_024;
 
 export interface Askpass {
   /** To be added to the environment of ssh. None of it is the password. */
@@ -23,7 +25,8 @@ export interface Askpass {
  * @param accounts `user@host` as ssh may write it in its prompt
  */
 export async function openAskpass(password: string, accounts: readonly string[]): Promise<Askpass> {
-  if (/[\n\r\0]/.test(password)) throw new CodedError('config.invalid', 'a password with a line break cannot be given to ssh');
+  if (/[\n\r\0]/.test(password) || Buffer.byteLength(password) > PASSWORD_LIMIT_BYTES)
+    throw new CodedError('config.invalid', `a password with a line break, or of more than ${PASSWORD_LIMIT_BYTES} bytes, cannot be given to ssh`);
   const folder = await mkdtemp(join(tmpdir(), 'helix-askpass-'));
   const pipe = join(folder, 'pipe');
   const helper = join(folder, 'askpass');
