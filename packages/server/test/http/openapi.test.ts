@@ -49,8 +49,8 @@ test('the parameters of a path are declared, and those of a query with type and 
     const declared = operation.parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => name);
     expect(declared, path).toEqual([...path.matchAll(/\{([a-z]+)\}/g)].map((match) => match[1]));
   }
-  const { parameters } = document.paths['/api/v1/tasks']?.get as Operation;
-  expect(parameters.find(({ name }) => name === 'limit')).toMatchObject({
+  const list = document.paths['/api/v1/tasks']?.get as Operation;
+  expect(list.parameters.find(({ name }) => name === 'limit')).toMatchObject({
     required: false,
     schema: { type: 'integer', minimum: 1, maximum: 500, default: 100 },
   });
