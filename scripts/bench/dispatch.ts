@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Client } from '@helixcode/client/http-client';
 import { createLiveClient } from '@helixcode/client/live-client';
-import { givenSshd, hasSshd } from '../../test/support/sshd.ts';
+
 import { givenHome, removeServer, startServer } from '../../test/support/server-process.ts';
 import { workersAreUp } from './steps.ts';
 import { atLeast, atMost, type Measurement, quantile } from './measurement.ts';
@@ -14,7 +14,7 @@ const SSH_RUNS = 50;
 /** From the API's submit to a started process on an idle local worker, and trivial leaves through one parent. */
 export async function measure(): Promise<Measurement> {
   const home = givenHome();
-  const server = await startServer(home, { HELIX_WORKERS_LOCALSLOTS: '2' });
+  const server = await startServer(home, { HELIX_WORKERS_LOCAL_SLOTS: '2' });
   try {
     const { client } = server;
     await workersAreUp(client, 1);

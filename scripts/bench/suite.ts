@@ -15,7 +15,7 @@ export async function measure(): Promise<Measurement> {
   const folder = await givenUnevenSuite(unevenTimesMs(FILES));
   const home = givenHome();
   const slots = Math.max(2, availableParallelism());
-  const server = await startServer(home, { HELIX_WORKERS_LOCALSLOTS: String(Math.ceil(slots / 2)) });
+  const server = await startServer(home, { HELIX_WORKERS_LOCAL_SLOTS: String(Math.ceil(slots / 2)) });
   try {
     const { client } = server;
     await client.call('workers.add', { body: { name: 'second', transport: 'local', slots: Math.floor(slots / 2), labels: [] } });

@@ -2,7 +2,7 @@
  * The server process. Says `listening on URL` on stdout when it answers, logs to stderr as JSON lines, ends in order on
  * SIGTERM and SIGINT. Its address and process stand in `server.json` of the data folder while it runs.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError, ERROR_CODES } from '@helixcode/protocol/errors';
 import { destination, pino } from 'pino';
@@ -22,8 +22,9 @@ try {
 async function run(): Promise<void> {
   const config = loadConfig();
   const { dataFolder } = config;
-  // Passed through by the database's unprivileged account when we are root; what is secret in it has its own mode.
-  mkdirSync(dataFolder, { recursive: true, mode: 0o711 });
+  mkdirSync(dataFolder, { recursive: true });
+  // As root, PostgreSQL runs under an unprivileged account that must pass through; what is in the folder has its own mode.
+  chmodSync(dataFolder, process.getuid?.() === 0 ? 0o711 : 0o700);
   const lock = lockDataFolder(dataFolder, { what: 'a helix server' });
   const log = pino({ level: config.config.global.logLevel, base: undefined }, destination({ fd: 2, sync: false }));
   const app = await startApp({ config, version: packageFile.version, log });

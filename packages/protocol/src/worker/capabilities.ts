@@ -45,7 +45,8 @@ export function capabilityLabels(facts: MachineFacts, own: readonly string[] = [
   for (const [tool, version] of Object.entries(facts.tools)) {
     labels.add(tool);
     const major = /\d+/.exec(version)?.[0];
-    if (major) labels.add(`${tool}${major}`);
+    // `python3` says its major version already.
+    if (major && !/\d$/.test(tool)) labels.add(`${tool}${major}`);
   }
   if (facts.gpus.length > 0) labels.add('gpu');
   if (Object.keys(facts.modelServers).length > 0) labels.add('llm-inference');
