@@ -25,7 +25,12 @@ if (newestOf(sources) > (statSync(hashFile, { throwIfNoEntry: false })?.mtimeMs 
     format: 'cjs',
     minify: true,
     legalComments: 'none',
-    plugins: [{ name: 'english-only', setup: (plugin) => void plugin.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({ contents: '' })) }],
+    plugins: [
+      {
+        name: 'english-only',
+        setup: (plugin) => void plugin.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({ contents: '' })),
+      },
+    ],
     define: { HELIX_AGENT_HASH: JSON.stringify(PLACE_OF_HASH) },
   });
   const code = outputFiles[0]?.text ?? '';

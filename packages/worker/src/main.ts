@@ -38,7 +38,9 @@ async function main(): Promise<void> {
       return;
     }
     case 'version':
-      process.stdout.write(`${JSON.stringify({ agent: AGENT_HASH, node: process.version, platform: process.platform, arch: process.arch })}\n`);
+      process.stdout.write(
+        `${JSON.stringify({ agent: AGENT_HASH, node: process.version, platform: process.platform, arch: process.arch })}\n`,
+      );
       return;
     default:
       process.stderr.write(USAGE);

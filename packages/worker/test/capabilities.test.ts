@@ -1,8 +1,8 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
 import { machineFacts, workerLoad } from '@helixcode/protocol/worker/capabilities';
+import { expect, onTestFinished, test } from 'vitest';
 import { findGpus, parseNvidiaDriver, parseNvidiaSmi } from '../src/capabilities/gpus.ts';
 import { LoadSampler } from '../src/capabilities/load-sampler.ts';
 import { FactFinder } from '../src/capabilities/machine-facts.ts';
@@ -46,8 +46,13 @@ test('graphics cards come from nvidia-smi, whatever is in their names', async ()
     { name: 'NVIDIA GH200', memoryBytes: 0 },
   ]);
   expect(parseNvidiaSmi("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n")).toEqual([]);
-  expect(await findGpus(givenPrograms({ 'nvidia-smi': 'echo "NVIDIA L4, 23034"' }))).toEqual([{ name: 'NVIDIA L4', memoryBytes: 23_034 * 1024 ** 2 }]);
-  expect(parseNvidiaDriver('Model: \t\t NVIDIA GeForce RTX 3090\nIRQ:   \t\t 60\n')).toEqual({ name: 'NVIDIA GeForce RTX 3090', memoryBytes: 0 });
+  expect(await findGpus(givenPrograms({ 'nvidia-smi': 'echo "NVIDIA L4, 23034"' }))).toEqual([
+    { name: 'NVIDIA L4', memoryBytes: 23_034 * 1024 ** 2 },
+  ]);
+  expect(parseNvidiaDriver('Model: \t\t NVIDIA GeForce RTX 3090\nIRQ:   \t\t 60\n')).toEqual({
+    name: 'NVIDIA GeForce RTX 3090',
+    memoryBytes: 0,
+  });
 });
 
 test('facts and load of this machine are what the protocol asks for', async () => {
@@ -68,7 +73,12 @@ test('facts and load of this machine are what the protocol asks for', async () =
 });
 
 test('jobs do not inherit how the daemon was started', () => {
-  const base = baseEnvironment({ PATH: '/x/node_modules/.bin:relative:/opt/bin:/usr/bin:/x/node_modules/@npmcli/run-script/lib/node-gyp-bin', HOME: '/home/p', NODE_OPTIONS: '--x', npm_config_y: '1' });
+  const base = baseEnvironment({
+    PATH: '/x/node_modules/.bin:relative:/opt/bin:/usr/bin:/x/node_modules/@npmcli/run-script/lib/node-gyp-bin',
+    HOME: '/h',
+    NODE_OPTIONS: '--x',
+    npm_config_y: '1',
+  });
   expect(base['PATH']?.split(':').slice(0, 3)).toEqual(['/opt/bin', '/usr/bin', '/usr/local/sbin']);
   expect(Object.keys(base).sort()).toEqual(['HOME', 'LANG', 'LOGNAME', 'PATH', 'SHELL', 'USER']);
 });

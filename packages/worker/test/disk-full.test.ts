@@ -34,7 +34,11 @@ test('a job whose folder cannot be written is refused, and the daemon goes on', 
   server.assign(one, { command: `true ${'x'.repeat(10_000)}` });
   expect(await server.over(one)).toMatchObject({
     state: 'refused',
-    reason: { code: 'worker.disk_full', message: expect.stringContaining(worker.runFolder), details: { path: expect.any(String), freeBytes: expect.any(Number) } },
+    reason: {
+      code: 'worker.disk_full',
+      message: expect.stringContaining(worker.runFolder),
+      details: { path: expect.any(String), freeBytes: expect.any(Number) },
+    },
   });
   server.assign(two, { command: 'echo fine' });
   await server.over(two);

@@ -9,7 +9,11 @@ test('a command runs with a clean environment, its output and its exit status co
   const [one] = attempts();
   const worker = givenWorker({ environment: { HELIX_ANYTHING: 'leaks', SOME_VARIABLE: 'of the daemon' } });
   const server = await worker.connect();
-  server.assign(one, { command: 'env; echo to stderr >&2; echo left >"$HELIX_OUTPUT_DIR/a b.txt"; exit 7', env: { GREETING: "it's\n\"fine\" $HOME" } }, { TOKEN: 's3cret' });
+  server.assign(
+    one,
+    { command: 'env; echo to stderr >&2; echo left >"$HELIX_OUTPUT_DIR/a b.txt"; exit 7', env: { GREETING: 'it\'s\n"fine" $HOME' } },
+    { TOKEN: 's3cret' },
+  );
 
   const report = await server.over(one);
 
@@ -21,7 +25,7 @@ test('a command runs with a clean environment, its output and its exit status co
   const environment = await server.read(one, 'out');
   expect(environment).toContain('GREETING=it\'s\n"fine" $HOME\n');
   expect(environment).toContain('TOKEN=s3cret\n');
-  expect(environment).toContain('HELIX_JOB=' + one);
+  expect(environment).toContain(`HELIX_JOB=${one}`);
   expect(environment).not.toContain('leaks');
   expect(environment).not.toContain('SOME_VARIABLE');
   expect(environment).not.toMatch(/hx_|node_modules/);
@@ -38,12 +42,16 @@ test('a secret is nowhere on the disk', async () => {
     if (file.isFile()) expect(readFileSync(join(file.parentPath, file.name), 'latin1')).not.toContain('s3cret');
 });
 
-test('every byte comes once and the exit status stays, with the daemon killed three times and the link cut', { timeout: 30_000 }, async () => {
+test('every byte comes once and the exit status stays, with the daemon killed three times and the link cut', {
+  timeout: 30_000,
+}, async () => {
   const [one] = attempts();
   const worker = givenWorker();
   const lines = 3_000;
   let server = await worker.connect();
-  server.assign(one, { command: `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo "line $i"; echo "error $i" >&2; [ $((i % 10)) = 0 ] && sleep 0.01; done; exit 7` });
+  server.assign(one, {
+    command: `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo "line $i"; echo "error $i" >&2; [ $((i % 10)) = 0 ] && sleep 0.01; done; exit 7`,
+  });
   const gathered = { out: '', err: '' };
   for (let cut = 0; ; cut++) {
     const streams = { out: server.open(one, 'out', gathered.out.length), err: server.open(one, 'err', gathered.err.length) };
@@ -56,7 +64,11 @@ test('every byte comes once and the exit status stays, with the daemon killed th
     server.close();
     server = await worker.connect();
   }
-  expect(await server.over(one)).toMatchObject({ state: 'exited', exitCode: 7, streams: { out: gathered.out.length, err: gathered.err.length } });
+  expect(await server.over(one)).toMatchObject({
+    state: 'exited',
+    exitCode: 7,
+    streams: { out: gathered.out.length, err: gathered.err.length },
+  });
   const numbered = (word: string): string => Array.from({ length: lines }, (_, i) => `${word} ${i + 1}\n`).join('');
   expect(gathered.out).toBe(numbered('line'));
   expect(gathered.err).toBe(numbered('error'));
@@ -70,7 +82,8 @@ test('a job that ended while no daemon ran is reported by the next one', async (
   await server.reported(one, (report) => report.state === 'running');
   await worker.killDaemon();
   writeFileSync(join(worker.jobFolder(one), 'files', 'go'), '');
-  while (!/^rc \d+\n/m.test(readFileSync(join(worker.jobFolder(one), 'rc'), 'utf8'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!/^rc \d+\n/m.test(readFileSync(join(worker.jobFolder(one), 'rc'), 'utf8')))
+    await new Promise((resolve) => setTimeout(resolve, 5));
 
   const next = await worker.connect();
 
@@ -82,7 +95,9 @@ test('cancel reaches a child that left the session and one that ignores TERM, an
   const [one] = attempts();
   const worker = givenWorker();
   const server = await worker.connect();
-  server.assign(one, { command: `setsid sh -c 'echo escaped; exec sleep 300' & sh -c 'trap "" TERM; echo immune; while :; do sleep 0.1; done' & wait; wait` });
+  server.assign(one, {
+    command: `setsid sh -c 'echo escaped; exec sleep 300' & sh -c 'trap "" TERM; echo immune; while :; do sleep 0.1; done' & wait; wait`,
+  });
   const out = server.open(one, 'out');
   await server.until(() => textOf(out).includes('escaped') && textOf(out).includes('immune'));
   expect(processesOf(one, undefined).length).toBeGreaterThanOrEqual(3);
@@ -98,7 +113,7 @@ test('a command gets signals as from a terminal: INT is not ignored, and it lead
   const [one, two] = attempts();
   const worker = givenWorker();
   const server = await worker.connect();
-  server.assign(one, { command: 'sh -c \'kill -INT $$\'; echo $?; kill 0; echo not reached' });
+  server.assign(one, { command: "sh -c 'kill -INT $$'; echo $?; kill 0; echo not reached" });
   server.assign(two, { command: 'sleep 0.3; echo still here' });
   expect(await server.over(one)).toMatchObject({ state: 'exited', exitCode: 143 });
   expect(await server.read(one, 'out')).toBe('130\n');
@@ -113,7 +128,11 @@ test('a job over its time is stopped and says which limit it was, also after a r
   await server.reported(one, (report) => report.state === 'running');
   await worker.killDaemon();
   const next = await worker.connect();
-  expect(await next.over(one)).toMatchObject({ state: 'exited', exitCode: 143, reason: { code: 'job.timed_out', details: { timeoutMs: 1_000 } } });
+  expect(await next.over(one)).toMatchObject({
+    state: 'exited',
+    exitCode: 143,
+    reason: { code: 'job.timed_out', details: { timeoutMs: 1_000 } },
+  });
   expect((await next.over(one)).wallMs).toBeLessThan(3_000);
 });
 
@@ -214,12 +233,23 @@ test('only regular files below the output folder can be read', async () => {
   const [one] = attempts();
   const worker = givenWorker();
   const server = await worker.connect();
-  server.assign(one, { command: 'cd "$HELIX_OUTPUT_DIR"; ln -s /etc/passwd link; ln -s / root; mkdir -p d; printf x >"d/new\nline ä.txt"; printf y >"-dash"' });
+  server.assign(one, {
+    command: 'cd "$HELIX_OUTPUT_DIR"; ln -s /etc/passwd link; ln -s / root; mkdir -p d; printf x >"d/new\nline ä.txt"; printf y >"-dash"',
+  });
   const report = await server.over(one);
   expect(Object.keys(report.streams).sort()).toEqual(['err', 'file:-dash', 'file:d/new\nline ä.txt', 'out']);
   expect(await server.read(one, 'file:d/new\nline ä.txt')).toBe('x');
   for (const stream of ['file:link', 'file:root/etc/passwd', 'file:../spec.json', 'file:/etc/passwd', 'file:none', 'spec.json'])
     await expect(server.read(one, stream)).rejects.toThrow('absent');
+});
+
+test('a command may be longer than what a program takes as one argument', async () => {
+  const [one] = attempts();
+  const worker = givenWorker();
+  const server = await worker.connect();
+  server.assign(one, { command: `: ${'x'.repeat(300_000)}\necho "$HELIX_JOB"` });
+  await server.over(one);
+  expect(await server.read(one, 'out')).toBe(`${one}\n`);
 });
 
 test('a job that cannot start as asked is refused with the reason', async () => {
@@ -229,7 +259,10 @@ test('a job that cannot start as asked is refused with the reason', async () => 
   server.assign(one, { command: 'true', cwd: 'no/such' });
   server.assign(two, { command: 'true', env: { 'not-a-name': '1' } });
   server.assign(three, { command: 'true', cwd: '../../../..' });
-  expect(await server.over(one)).toMatchObject({ state: 'refused', reason: { code: 'job.start_failed', message: expect.stringContaining('no/such') } });
+  expect(await server.over(one)).toMatchObject({
+    state: 'refused',
+    reason: { code: 'job.start_failed', message: expect.stringContaining('no/such') },
+  });
   expect(await server.over(two)).toMatchObject({ state: 'refused', reason: { message: expect.stringContaining('not-a-name') } });
   expect(await server.over(three)).toMatchObject({ state: 'refused', reason: { message: expect.stringContaining('outside') } });
 });

@@ -2,9 +2,9 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
-import { PREAMBLE } from '@helixcode/protocol/worker/preamble';
 import { encodeControl, FrameDecoder, workerMessage } from '@helixcode/protocol/worker/frames';
+import { PREAMBLE } from '@helixcode/protocol/worker/preamble';
+import { expect, onTestFinished, test } from 'vitest';
 import { sharedTmpFolder, socketPaths, workerHome } from '../src/home/worker-home.ts';
 import { attempts, BUNDLE, givenWorker } from './support/given-worker.ts';
 import { TestServer } from './support/test-server.ts';
@@ -86,7 +86,11 @@ test('ten attaches at once start one daemon', async () => {
   await Promise.all(attaches.map((attach) => new Promise((resolve) => attach.stdout.once('data', resolve))));
   const daemons = readdirSync('/proc').filter((pid) => {
     try {
-      return /^\d+$/.test(pid) && execFileSync('cat', [`/proc/${pid}/cmdline`], { encoding: 'latin1', stdio: ['ignore', 'pipe', 'ignore'] }).includes('\0daemon\0') && execFileSync('cat', [`/proc/${pid}/environ`], { encoding: 'latin1', stdio: ['ignore', 'pipe', 'ignore'] }).includes(worker.home);
+      return (
+        /^\d+$/.test(pid) &&
+        execFileSync('cat', [`/proc/${pid}/cmdline`], { encoding: 'latin1', stdio: ['ignore', 'pipe', 'ignore'] }).includes('\0daemon\0') &&
+        execFileSync('cat', [`/proc/${pid}/environ`], { encoding: 'latin1', stdio: ['ignore', 'pipe', 'ignore'] }).includes(worker.home)
+      );
     } catch {
       return false;
     }

@@ -1,27 +1,39 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { attempts, givenWorker, type GivenWorker } from './support/given-worker.ts';
 import { givenRepository } from './support/given-repository.ts';
+import { attempts, type GivenWorker, givenWorker } from './support/given-worker.ts';
 
 const project = 'prj_1';
 
 function treesOf(worker: GivenWorker): string[] {
   const folder = join(worker.runFolder, 'trees', project);
-  return readdirSync(folder).filter((name) => /^\d+$/.test(name)).map((name) => join(folder, name));
+  return readdirSync(folder)
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => join(folder, name));
 }
 
 test('a job runs in a checkout that is the commit, byte for byte, and the next job reuses it', async () => {
   const worker = givenWorker({ environment: { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'core.autocrlf', GIT_CONFIG_VALUE_0: 'true' } });
   const repository = givenRepository();
-  const files = { 'plain.txt': 'a\nb\n', 'crlf.txt': 'a\r\nb\r\n', 'with space/ünïcode\nnew line.txt': 'x', '.gitignore': 'build/\n', 'old.txt': 'old' };
+  const files = {
+    'plain.txt': 'a\nb\n',
+    'crlf.txt': 'a\r\nb\r\n',
+    'with space/ünïcode\nnew line.txt': 'x',
+    '.gitignore': 'build/\n',
+    'old.txt': 'old',
+  };
   const first = repository.commit(files);
   const second = repository.commit({ 'plain.txt': 'changed\n', 'old.txt': undefined });
   const [one, two, three] = attempts();
   const server = await worker.connect();
   server.repository = repository.path;
 
-  server.assign(one, { command: 'sha1sum plain.txt crlf.txt with*/*; git rev-parse HEAD; git status --porcelain; mkdir build; echo junk >build/x; echo junk >untracked; echo dirt >plain.txt; rm crlf.txt', workspace: { project, commit: first } });
+  server.assign(one, {
+    command:
+      'sha1sum plain.txt crlf.txt with*/*; git rev-parse HEAD; git status --porcelain; mkdir build; echo junk >build/x; echo junk >untracked; echo dirt >plain.txt; rm crlf.txt',
+    workspace: { project, commit: first },
+  });
   const report = await server.over(one);
   expect(report).toMatchObject({ state: 'exited', exitCode: 0, prepareMs: expect.any(Number) });
   expect(server.reportsOf(one).map(({ state }) => state)).toEqual(['preparing', 'running', 'exited']);
@@ -30,7 +42,10 @@ test('a job runs in a checkout that is the commit, byte for byte, and the next j
   expect(said).not.toContain('??');
   expect(said).not.toContain(' M ');
 
-  server.assign(two, { command: 'ls -A; cat plain.txt; git status --porcelain --ignored; test ! -e build', workspace: { project, commit: second } });
+  server.assign(two, {
+    command: 'ls -A; cat plain.txt; git status --porcelain --ignored; test ! -e build',
+    workspace: { project, commit: second },
+  });
   expect(await server.over(two)).toMatchObject({ state: 'exited', exitCode: 0 });
   expect(await server.read(two, 'out')).toBe('.git\n.gitignore\ncrlf.txt\nplain.txt\nwith space\nchanged\n');
 
@@ -83,7 +98,12 @@ test('a set-up runs once for its key, its outputs reach other trees and workers,
   const worker = givenWorker();
   const repository = givenRepository();
   const commit = repository.commit({ 'a.txt': 'a', 'packages/b/b.txt': 'b', '.gitignore': 'node_modules\n', 'lock.txt': '1' });
-  const setup = { key: 'k1', command: 'echo ran; mkdir -p node_modules/m "packages/b/node_modules/odd *[name]"; date +%N >node_modules/m/when; ln -s m node_modules/link; echo deep >"packages/b/node_modules/odd *[name]/-f"; echo touched >a.txt', timeoutMs: 10_000 };
+  const setup = {
+    key: 'k1',
+    command:
+      'echo ran; mkdir -p node_modules/m "packages/b/node_modules/odd *[name]"; date +%N >node_modules/m/when; ln -s m node_modules/link; echo deep >"packages/b/node_modules/odd *[name]/-f"; echo touched >a.txt',
+    timeoutMs: 10_000,
+  };
   const [one, two, three] = attempts();
   const server = await worker.connect();
   server.repository = repository.path;
@@ -117,13 +137,26 @@ test('a set-up that fails refuses the job with the end of its output, and lets o
   const [one, two] = attempts();
   const server = await worker.connect();
   server.repository = repository.path;
-  server.assign(one, { command: 'true', workspace: { project, commit, setup: { key: 'k', command: 'head -c 5000 /dev/zero | tr "\\0" x; echo cannot resolve >&2; exit 4', timeoutMs: 10_000 } } });
+  server.assign(one, {
+    command: 'true',
+    workspace: {
+      project,
+      commit,
+      setup: { key: 'k', command: 'head -c 5000 /dev/zero | tr "\\0" x; echo cannot resolve >&2; exit 4', timeoutMs: 10_000 },
+    },
+  });
   const report = await server.over(one);
-  expect(report).toMatchObject({ state: 'refused', reason: { code: 'workspace.setup_failed', details: { exitCode: 4, output: expect.stringContaining('cannot resolve') } } });
+  expect(report).toMatchObject({
+    state: 'refused',
+    reason: { code: 'workspace.setup_failed', details: { exitCode: 4, output: expect.stringContaining('cannot resolve') } },
+  });
   expect(String(report.reason?.details?.['output'])).toHaveLength(2_000);
   await server.until(() => server.tunnelsOpened.some((tunnel) => tunnel.startsWith('blob-put')));
   server.assign(two, { command: 'true', workspace: { project, commit, setup: { key: 'slow', command: 'sleep 300', timeoutMs: 300 } } });
-  expect(await server.over(two)).toMatchObject({ state: 'refused', reason: { code: 'workspace.setup_failed', message: expect.stringContaining('longer than 300 ms') } });
+  expect(await server.over(two)).toMatchObject({
+    state: 'refused',
+    reason: { code: 'workspace.setup_failed', message: expect.stringContaining('longer than 300 ms') },
+  });
 });
 
 test('a commit that the server does not have refuses the job', async () => {
@@ -134,7 +167,10 @@ test('a commit that the server does not have refuses the job', async () => {
   const server = await worker.connect();
   server.repository = repository.path;
   server.assign(one, { command: 'true', workspace: { project, commit: '1'.repeat(40) } });
-  expect(await server.over(one)).toMatchObject({ state: 'refused', reason: { code: 'workspace.failed', details: { output: expect.stringContaining('not our ref') } } });
+  expect(await server.over(one)).toMatchObject({
+    state: 'refused',
+    reason: { code: 'workspace.failed', details: { output: expect.stringContaining('not our ref') } },
+  });
 });
 
 test('outputs become one archive on the server, and another job starts with it', async () => {
@@ -144,12 +180,25 @@ test('outputs become one archive on the server, and another job starts with it',
   const [one, two, three] = attempts();
   const server = await worker.connect();
   server.repository = repository.path;
-  server.assign(one, { command: 'mkdir -p dist/deep; echo 1 >dist/deep/x.js; echo 2 >"dist/new\nline ü"; echo no >other', outputs: ['dist/**', '*.map'], workspace: { project, commit } });
+  server.assign(one, {
+    command: 'mkdir -p dist/deep; echo 1 >dist/deep/x.js; echo 2 >"dist/new\nline ü"; echo no >other',
+    outputs: ['dist/**', '*.map'],
+    workspace: { project, commit },
+  });
   const report = await server.over(one);
-  expect(report).toMatchObject({ state: 'exited', exitCode: 0, outputsBlob: expect.stringMatching(/^[0-9a-f]{64}$/), reason: { code: 'build.output_missing', message: expect.stringContaining('*.map') } });
+  expect(report).toMatchObject({
+    state: 'exited',
+    exitCode: 0,
+    outputsBlob: expect.stringMatching(/^[0-9a-f]{64}$/),
+    reason: { code: 'build.output_missing', message: expect.stringContaining('*.map') },
+  });
   expect([...server.blobs.keys()]).toEqual([report.outputsBlob]);
 
-  server.assign(two, { command: 'find . -type f -not -path "./.git*" | sort; cat dist/*/*.js', inputs: [report.outputsBlob ?? ''], workspace: { project, commit } });
+  server.assign(two, {
+    command: 'find . -type f -not -path "./.git*" | sort; cat dist/*/*.js',
+    inputs: [report.outputsBlob ?? ''],
+    workspace: { project, commit },
+  });
   await server.over(two);
   expect(await server.read(two, 'out')).toBe('./a.txt\n./dist/deep/x.js\n./dist/new\nline ü\n1\n');
   server.assign(three, { command: 'cat dist/deep/x.js', inputs: [report.outputsBlob ?? ''] });

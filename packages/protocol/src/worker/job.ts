@@ -59,7 +59,7 @@ export const jobReport = z.object({
   attempt: z.string(),
   state: z.enum(ATTEMPT_STATES),
   exitCode: z.number().int().optional(),
-  /** Why it was lost, refused, stopped or cancelled. */
+  /** Why it was lost, refused, cancelled, or stopped at a limit of its spec (then it is `exited`, with the status that TERM or KILL left). */
   reason: errorFact.optional(),
   streams: z.record(z.string(), z.number().int().nonnegative()),
   /**

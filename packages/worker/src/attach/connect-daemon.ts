@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { socketPaths, type WorkerHome } from '../home/worker-home.ts';
@@ -47,7 +47,11 @@ function startDaemon(home: WorkerHome): ChildProcess {
   mkdirSync(home.runFolder, { recursive: true, mode: 0o700 });
   const log = openSync(home.logFile, 'a', 0o600);
   const [program = '', ...args] = agentCommand();
-  const daemon = spawn(program, [...args, 'daemon', '--ns', home.namespace], { detached: true, stdio: ['ignore', log, log], cwd: home.root });
+  const daemon = spawn(program, [...args, 'daemon', '--ns', home.namespace], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: home.root,
+  });
   closeSync(log);
   daemon.on('error', () => {});
   daemon.unref();

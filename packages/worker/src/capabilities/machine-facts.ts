@@ -1,6 +1,6 @@
 import { statfsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, hostname, release, totalmem } from 'node:os';
-import { machineFacts, type MachineFacts } from '@helixcode/protocol/worker/capabilities';
+import { type MachineFacts, machineFacts } from '@helixcode/protocol/worker/capabilities';
 import { bootId } from '../home/boot-id.ts';
 import { userName } from '../home/program-path.ts';
 import { readIfThere, replaceFile } from '../home/write-file.ts';
@@ -70,7 +70,12 @@ export class FactFinder {
   }
 
   async #find(): Promise<MachineFacts> {
-    const [libc, tools, gpus, modelServers] = await Promise.all([this.#findLibc(), findTools(this.#path), findGpus(this.#path), findModelServers()]);
+    const [libc, tools, gpus, modelServers] = await Promise.all([
+      this.#findLibc(),
+      findTools(this.#path),
+      findGpus(this.#path),
+      findModelServers(),
+    ]);
     this.#known = { ...this.#withoutPrograms(libc), tools, gpus, modelServers };
     try {
       replaceFile(this.#file, JSON.stringify(this.#known));

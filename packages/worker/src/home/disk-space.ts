@@ -9,7 +9,10 @@ export function freeDiskBytes(path: string): number {
 
 /** Whether there was no room: on the disk, in a quota, or under a limit of the process (`ulimit -f`). */
 export function isDiskFull(error: unknown): boolean {
-  return isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG') || (error instanceof Error && /no space left on device|out of diskspace|disk quota exceeded/i.test(error.message));
+  return (
+    isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ||
+    (error instanceof Error && /no space left on device|out of diskspace|disk quota exceeded/i.test(error.message))
+  );
 }
 
 /** @param folder where something could not be written */

@@ -1,11 +1,12 @@
+import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
 import { dirname, join, relative, sep } from 'node:path';
-import { makePrivateFolder, sharedTmpFolder } from '../home/worker-home.ts';
-import { isErrno, readIfThere, replaceFile } from '../home/write-file.ts';
 import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
+import { makePrivateFolder, sharedTmpFolder } from '../home/worker-home.ts';
+import { isErrno, readIfThere, replaceFile } from '../home/write-file.ts';
+import { shellWord } from './shim.ts';
 
 /** What was asked for, as it lies on the disk: of the secrets only the names. */
 export interface JobRequest {
@@ -49,6 +50,8 @@ export interface ShimExit {
 
 /** The most files that may be left in `$HELIX_OUTPUT_DIR`. */
 export const LEFT_FILES_LIMIT = 5_000;
+
+const ARGUMENT_LIMIT_BYTES = 100_000;
 
 /** One attempt's folder: every lasting fact about a job is a file in it. */
 export class JobFolder {
@@ -160,8 +163,19 @@ export class JobFolder {
     return readIfThere(join(this.path, 'tree'))?.trim() || undefined;
   }
 
-  writeLease(tree: string | undefined): void {
-    replaceFile(join(this.path, 'tree'), tree ? `${tree}\n` : '');
+  writeLease(tree: string): void {
+    replaceFile(join(this.path, 'tree'), `${tree}\n`);
+  }
+
+  removeLease(): void {
+    rmSync(join(this.path, 'tree'), { force: true });
+  }
+
+  /** @returns what to hand to `sh -c`: a long command goes through a file, since one argument may have 128 KiB */
+  commandWord(command: string): string {
+    if (Buffer.byteLength(command) < ARGUMENT_LIMIT_BYTES) return command;
+    writeFileSync(join(this.path, 'command'), command, { mode: 0o600 });
+    return `. ${shellWord(join(this.path, 'command'))}`;
   }
 
   readPrepareMs(): number | undefined {

@@ -5,7 +5,7 @@ import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { bootId } from '../home/boot-id.ts';
 import { diskFullError, freeDiskBytes } from '../home/disk-space.ts';
-import { LEFT_FILES_LIMIT, type JobFolder, type ShimStart } from './job-folder.ts';
+import { type JobFolder, LEFT_FILES_LIMIT, type ShimStart } from './job-folder.ts';
 import { startTimeOf } from './process-table.ts';
 
 /** Within this time a supervisor has written its line, or it never will. */
@@ -22,8 +22,7 @@ export function reportJob(folder: JobFolder, spec: JobSpec, isPreparing: boolean
   const report = outcomeOf(folder, spec, isPreparing);
   const prepareMs = folder.readPrepareMs();
   if (prepareMs !== undefined) report.prepareMs = prepareMs;
-  for (const stream of ['out', 'err'] as const)
-    report.streams[stream] = Math.min(folder.writtenBytes(stream), spec.outputLimitBytes);
+  for (const stream of ['out', 'err'] as const) report.streams[stream] = Math.min(folder.writtenBytes(stream), spec.outputLimitBytes);
   if (isOver(report.state)) addLeftFiles(folder, report);
   return report;
 }
@@ -65,7 +64,9 @@ function lostReason(start: ShimStart | 'unreadable'): ErrorFact {
   const isOtherBoot = start !== 'unreadable' && start.boot !== bootId();
   return {
     code: 'job.lost',
-    message: isOtherBoot ? 'the machine was rebooted while the job ran' : 'the supervisor of the job was killed before it could record an exit status',
+    message: isOtherBoot
+      ? 'the machine was rebooted while the job ran'
+      : 'the supervisor of the job was killed before it could record an exit status',
     details: { cause: isOtherBoot ? 'reboot' : 'supervisor_gone' },
   };
 }

@@ -74,7 +74,9 @@ export class JobTable {
     const known = this.#jobs.get(attempt);
     if (known) {
       if (!isDeepStrictEqual(known.spec, spec))
-        throw new CodedError('job.spec_differs', `attempt ${attempt} is here already, with another specification`, { next: 'make a new attempt for the changed specification' });
+        throw new CodedError('job.spec_differs', `attempt ${attempt} is here already, with another specification`, {
+          next: 'make a new attempt for the changed specification',
+        });
       if (known.isIdle) this.#guarded(known, () => known.begin(secrets));
       else this.#around.onReport(known.report);
       return;
@@ -100,7 +102,14 @@ export class JobTable {
   cancel(attempt: string, graceMs: number): void {
     const job = this.#jobs.get(attempt);
     if (job) return job.cancel(graceMs);
-    this.#around.onReport(this.#folderless.get(attempt) ?? { attempt, state: 'cancelled', reason: { code: 'task.cancelled', message: 'the job was not on this worker' }, streams: {} });
+    this.#around.onReport(
+      this.#folderless.get(attempt) ?? {
+        attempt,
+        state: 'cancelled',
+        reason: { code: 'task.cancelled', message: 'the job was not on this worker' },
+        streams: {},
+      },
+    );
   }
 
   /**
@@ -112,7 +121,8 @@ export class JobTable {
     const job = this.#jobs.get(attempt);
     if (!job) return;
     job.refresh();
-    if (!job.isOver) throw new CodedError('worker.busy', `attempt ${attempt} is ${job.report.state}: it cannot be forgotten`, { next: 'cancel it first' });
+    if (!job.isOver)
+      throw new CodedError('worker.busy', `attempt ${attempt} is ${job.report.state}: it cannot be forgotten`, { next: 'cancel it first' });
     job.close();
     this.#jobs.delete(attempt);
     this.#discard(job.folder);

@@ -1,15 +1,15 @@
-import { watch, type FSWatcher } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { diskFullError, isDiskFull } from '../home/disk-space.ts';
 import type { JobFolder } from './job-folder.ts';
 import { isShimAlive, reportJob } from './job-state.ts';
-import { withShortStreams } from './short-streams.ts';
-import { startFolderOf } from './start-folder.ts';
 import type { Launcher, LaunchNews } from './launcher.ts';
 import { signalJob } from './process-table.ts';
 import { environmentFault } from './shim.ts';
+import { withShortStreams } from './short-streams.ts';
+import { startFolderOf } from './start-folder.ts';
 
 /** A supervisor that has not begun after this time is started again; of two, only one can begin. */
 const BEGIN_AGAIN_MS = 10_000;
@@ -92,22 +92,24 @@ export class Job {
     const begunMs = performance.now();
     this.refresh();
     const { signal } = this.#preparation;
-    this.#prepared = this.#around.workspaces.prepare(this.folder, this.spec, { ...this.#around.baseEnvironment, ...this.#ownEnvironment() }, signal).then(
-      (root) => {
-        if (signal.aborted) return;
-        this.folder.writePrepareMs(performance.now() - begunMs);
-        this.#launch(root);
-      },
-      (error) => {
-        if (!signal.aborted) this.#refuse(error);
-      },
-    );
+    this.#prepared = this.#around.workspaces
+      .prepare(this.folder, this.spec, { ...this.#around.baseEnvironment, ...this.#ownEnvironment() }, signal)
+      .then(
+        (root) => {
+          if (signal.aborted) return;
+          this.folder.writePrepareMs(performance.now() - begunMs);
+          this.#launch(root);
+        },
+        (error) => {
+          if (!signal.aborted) this.#refuse(error);
+        },
+      );
   }
 
   /** Takes over a job that another daemon of this worker started. */
   adopt(): void {
     this.refresh();
-    if (this.isOver) return;
+    if (this.isOver) return this.#settle();
     this.#watch();
     const stop = this.folder.readStop();
     if (!stop) return;
@@ -132,7 +134,8 @@ export class Job {
     }
     if (this.#report.state === 'running' && this.spec.outputs?.length) this.#storeOutputsOnceOver();
     if (this.isOver) this.#settle();
-    if (before.state !== this.#report.state) this.#around.onReport(this.isOver ? withShortStreams(this.folder, this.#report) : this.#report);
+    if (before.state !== this.#report.state)
+      this.#around.onReport(this.isOver ? withShortStreams(this.folder, this.#report) : this.#report);
     for (const listener of this.#growthListeners) listener();
   }
 
@@ -155,14 +158,11 @@ export class Job {
       this.#around.onReport(this.#report);
       return;
     }
-    if (this.#report.state !== 'running') {
+    if (this.#launches === 0 && this.#report.state !== 'running') {
       this.#preparation?.abort();
-      this.folder.writeStop({ kind: 'cancel', reason, graceMs, at: Date.now() });
-      // A supervisor that is just beginning finds the file `start` taken, or has it: then there is something to stop.
-      if (this.#launches === 0) this.#end('cancelled', reason);
-      else this.#stopProcesses(graceMs);
-      return;
+      return this.#end('cancelled', reason);
     }
+    // A supervisor that is just beginning is stopped as soon as it shows.
     this.#stop({ kind: 'cancel', reason, graceMs });
   }
 
@@ -197,7 +197,7 @@ export class Job {
         attempt: this.folder.attempt,
         jobFolder: this.folder.path,
         startFolder,
-        command: this.spec.command,
+        command: this.folder.commandWord(this.spec.command),
         environment: this.#ownEnvironment(),
       });
       this.#preparation = undefined;
@@ -219,7 +219,10 @@ export class Job {
     if (isDiskFull(error)) return this.#end('refused', diskFullError(this.folder.path, error).toFact());
     if (error instanceof CodedError) return this.#end('refused', error.toFact());
     this.#around.log(`job ${this.folder.attempt} could not begin: ${error instanceof Error ? error.stack : String(error)}`);
-    this.#end('refused', { code: 'job.start_failed', message: `the job could not begin: ${error instanceof Error ? error.message : String(error)}` });
+    this.#end('refused', {
+      code: 'job.start_failed',
+      message: `the job could not begin: ${error instanceof Error ? error.message : String(error)}`,
+    });
   }
 
   /** Ends a job whose command never began. Where even that cannot be written down, this daemon remembers it. */
@@ -240,14 +243,24 @@ export class Job {
     const { timeoutMs, outputLimitBytes, killGraceMs } = this.spec;
     if (timeoutMs !== undefined && !this.#limitTimer) {
       const leftMs = Math.max(0, timeoutMs - (this.#report.wallMs ?? 0));
-      const reason: ErrorFact = { code: 'job.timed_out', message: `the command ran longer than its timeoutMs of ${timeoutMs}`, next: 'raise timeoutMs, or find what hangs in the output', details: { timeoutMs } };
+      const reason: ErrorFact = {
+        code: 'job.timed_out',
+        message: `the command ran longer than its timeoutMs of ${timeoutMs}`,
+        next: 'raise timeoutMs, or find what hangs in the output',
+        details: { timeoutMs },
+      };
       this.#limitTimer = setTimeout(() => this.#stop({ kind: 'limit', reason, graceMs: killGraceMs }), Math.min(leftMs, 2 ** 31 - 1));
     }
     for (const stream of ['out', 'err'] as const) {
       if (this.folder.writtenBytes(stream) <= outputLimitBytes) continue;
       this.#stop({
         kind: 'limit',
-        reason: { code: 'output.too_large', message: `the command wrote more than ${outputLimitBytes} bytes to ${stream === 'out' ? 'stdout' : 'stderr'}`, next: 'make the command write less, or raise its output limit', details: { stream, outputLimitBytes } },
+        reason: {
+          code: 'output.too_large',
+          message: `the command wrote more than ${outputLimitBytes} bytes to ${stream === 'out' ? 'stdout' : 'stderr'}`,
+          next: 'make the command write less, or raise its output limit',
+          details: { stream, outputLimitBytes },
+        },
         graceMs: killGraceMs,
       });
     }
@@ -310,11 +323,13 @@ export class Job {
     this.#watcher?.close();
     this.#watcher = undefined;
     if (!this.spec.workspace) return;
-    void this.#prepared.then(() => {
-      if (!this.folder.readLease()) return;
-      this.killLeftovers();
-      this.#around.workspaces.release(this.folder);
-    });
+    this.#prepared
+      .then(() => {
+        if (!this.folder.readLease()) return;
+        this.killLeftovers();
+        this.#around.workspaces.release(this.folder);
+      })
+      .catch((error) => this.#around.log(`the checkout of job ${this.folder.attempt} could not be taken back: ${String(error)}`));
   }
 
   #watch(): void {

@@ -1,9 +1,9 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants, getPriority, setPriority } from 'node:os';
 import { bootId } from '../home/boot-id.ts';
 import { findProgram } from '../home/program-path.ts';
-import { LAUNCHER_PROGRAM, launchLine, SINGLE_PROGRAM, type Launch } from './shim.ts';
+import { LAUNCHER_PROGRAM, type Launch, launchLine, SINGLE_PROGRAM } from './shim.ts';
 
 /** Jobs yield to the daemon, whose beat must not stop while they burn the processor. */
 const JOB_NICENESS = 5;

@@ -106,7 +106,11 @@ function environHas(pid: number, cookie: string): boolean {
 
 function startTimeByPs(pid: number): string | undefined {
   try {
-    return execFileSync('/bin/ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim().replaceAll(/\s+/g, '_') || undefined;
+    return (
+      execFileSync('/bin/ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' })
+        .trim()
+        .replaceAll(/\s+/g, '_') || undefined
+    );
   } catch {
     return undefined;
   }

@@ -15,6 +15,8 @@ export function startFolderOf(root: string, cwd: string | undefined): string {
   const real = realpathSync(folder);
   const realRoot = realpathSync(root);
   if (real !== realRoot && !real.startsWith(realRoot + sep))
-    throw new CodedError('job.start_failed', `the folder ${cwd} to start in is outside of the checkout`, { next: 'correct cwd of the task' });
+    throw new CodedError('job.start_failed', `the folder ${cwd} to start in is outside of the checkout`, {
+      next: 'correct cwd of the task',
+    });
   return real;
 }

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { CHANNEL_WINDOW_BYTES, DATA_CHUNK_BYTES } from '@helixcode/protocol/worker/frames';
-import type { Job } from '../jobs/job.ts';
 import { isErrno } from '../home/write-file.ts';
+import type { Job } from '../jobs/job.ts';
 import type { FrameSocket } from './frame-socket.ts';
 
 /** A chatty writer is read at most this often; a line after silence goes at once. */

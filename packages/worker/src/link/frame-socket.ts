@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { encodeControl, encodeData, FrameDecoder, type Frame, type WorkerMessage } from '@helixcode/protocol/worker/frames';
+import { encodeControl, encodeData, type Frame, FrameDecoder, type WorkerMessage } from '@helixcode/protocol/worker/frames';
 
 /** Above this many unsent bytes, nothing that can wait is written. */
 const BUSY_BYTES = 1024 * 1024;

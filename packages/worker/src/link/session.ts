@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { CodedError } from '@helixcode/protocol/errors';
-import { PROTOCOL_VERSION, serverMessage, type Frame, type ServerMessage } from '@helixcode/protocol/worker/frames';
 import type { MachineFacts, WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import { type Frame, PROTOCOL_VERSION, type ServerMessage, serverMessage } from '@helixcode/protocol/worker/frames';
 import type { JobReport } from '@helixcode/protocol/worker/job';
 import type { SeenEpoch } from '../home/epoch-file.ts';
 import type { JobTable } from '../jobs/job-table.ts';
@@ -93,12 +93,18 @@ export class Session {
     const t = typeof control === 'object' && control !== null && 't' in control ? control.t : undefined;
     const isKnown = serverMessage.options.some((option) => option.shape.t.value === t);
     if (typeof t === 'string' && !isKnown) return undefined;
-    throw new CodedError('worker.protocol_violation', `a message ${JSON.stringify(t)} is not well-formed: ${parsed.error.issues[0]?.path.join('.')} ${parsed.error.issues[0]?.message}`);
+    throw new CodedError(
+      'worker.protocol_violation',
+      `a message ${JSON.stringify(t)} is not well-formed: ${parsed.error.issues[0]?.path.join('.')} ${parsed.error.issues[0]?.message}`,
+    );
   }
 
   #greet(hello: ServerMessage & { t: 'hello' }): void {
     if (!hello.protocols.includes(PROTOCOL_VERSION))
-      return this.#refuse('worker.protocol_violation', `this worker speaks protocol ${PROTOCOL_VERSION}, the server ${hello.protocols.join(', ')}`);
+      return this.#refuse(
+        'worker.protocol_violation',
+        `this worker speaks protocol ${PROTOCOL_VERSION}, the server ${hello.protocols.join(', ')}`,
+      );
     if (!this.#host.takeOver(this, hello))
       return this.#refuse('worker.stale_epoch', `epoch ${hello.epoch} is stale: a newer link has been here`);
     this.#state = 'greeting';
@@ -153,7 +159,8 @@ export class Session {
 
   #open(message: ServerMessage & { t: 'open' }): void {
     const { ch, attempt, stream } = message;
-    if (ch % 2 !== 0 || this.#streams.has(ch)) throw new CodedError('worker.protocol_violation', `channel ${ch} is not free for the server to open`);
+    if (ch % 2 !== 0 || this.#streams.has(ch))
+      throw new CodedError('worker.protocol_violation', `channel ${ch} is not free for the server to open`);
     const job = this.#host.jobs.find(attempt);
     if (!job || !(stream === 'out' || stream === 'err' || stream.startsWith('file:')))
       return this.#socket.send({ t: 'close', ch, error: 'absent' });

@@ -1,6 +1,6 @@
 import { createReadStream, createWriteStream, renameSync, rmSync } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
 import { PassThrough } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { mustRun } from './run-program.ts';
 
@@ -29,7 +29,11 @@ export async function packArchive(
         content.destroy(error);
         throw error;
       }),
-      pipeline(content, createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL } }), createWriteStream(draft, { mode: 0o600 })),
+      pipeline(
+        content,
+        createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL } }),
+        createWriteStream(draft, { mode: 0o600 }),
+      ),
     ]);
     renameSync(draft, target);
   } catch (error) {
@@ -39,7 +43,11 @@ export async function packArchive(
 }
 
 /** @throws ProgramFailed, or the error of a damaged archive */
-export async function unpackArchive(archive: string, root: string, options: { env: Record<string, string>; signal?: AbortSignal }): Promise<void> {
+export async function unpackArchive(
+  archive: string,
+  root: string,
+  options: { env: Record<string, string>; signal?: AbortSignal },
+): Promise<void> {
   const content = new PassThrough();
   await Promise.all([
     pipeline(createReadStream(archive), createZstdDecompress(), content),

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, renameSync, rmSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { CodedError } from '@helixcode/protocol/errors';
-import { TunnelClosed } from '../link/tunnel-channel.ts';
 import type { ServerTunnels } from '../link/server-tunnels.ts';
+import { TunnelClosed } from '../link/tunnel-channel.ts';
 
 /** Content that workers share through the server. A broken link only delays. */
 export class Blobs {
@@ -27,7 +27,8 @@ export class Blobs {
           await pipeline(channel, createWriteStream(draft, { mode: 0o600 }), { signal });
         } catch (error) {
           if (error instanceof TunnelClosed && error.message === 'absent') return false;
-          if (error instanceof TunnelClosed) throw new CodedError('workspace.failed', `blob ${key} could not be had from the server: ${error.message}`);
+          if (error instanceof TunnelClosed)
+            throw new CodedError('workspace.failed', `blob ${key} could not be had from the server: ${error.message}`);
           throw error;
         }
         renameSync(draft, target);
@@ -43,13 +44,17 @@ export class Blobs {
     await this.#tunnels.overLinks(async () => {
       const channel = await this.#tunnels.open('blob-put', key, signal);
       const stored = new Promise<void>((resolve, reject) => {
-        channel.on('end', resolve).on('error', reject).on('close', () => reject(new TunnelClosed('closed before it was stored')));
+        channel
+          .on('end', resolve)
+          .on('error', reject)
+          .on('close', () => reject(new TunnelClosed('closed before it was stored')));
         channel.resume();
       });
       try {
         await Promise.all([pipeline(createReadStream(source), channel, { ...(signal && { signal }) }), stored]);
       } catch (error) {
-        if (error instanceof TunnelClosed) throw new CodedError('workspace.failed', `blob ${key} could not be stored on the server: ${error.message}`);
+        if (error instanceof TunnelClosed)
+          throw new CodedError('workspace.failed', `blob ${key} could not be stored on the server: ${error.message}`);
         throw error;
       }
     });

@@ -76,7 +76,17 @@ export class RepoCache {
       const tunnel = this.#tunnels.prepare(project, signal);
       try {
         await this.#git.run(
-          ['-C', this.pathOf(project), 'fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', tunnel.url, `+${commit}:refs/helix/commits/${commit}`],
+          [
+            '-C',
+            this.pathOf(project),
+            'fetch',
+            '--quiet',
+            '--no-tags',
+            '--no-write-fetch-head',
+            '--depth=1',
+            tunnel.url,
+            `+${commit}:refs/helix/commits/${commit}`,
+          ],
           { env: tunnel.environment, signal },
         );
         return;
@@ -99,7 +109,8 @@ export class RepoCache {
   /** git leaves what it had received when it is cut off; on a full disk that would be all there is. */
   #removeCutOffPacks(project: string): void {
     const folder = join(this.pathOf(project), 'objects', 'pack');
-    for (const name of existsSync(folder) ? readdirSync(folder) : []) if (name.startsWith('tmp_')) rmSync(join(folder, name), { force: true });
+    for (const name of existsSync(folder) ? readdirSync(folder) : [])
+      if (name.startsWith('tmp_')) rmSync(join(folder, name), { force: true });
   }
 
   /** What is checked out stays, whether it is pinned or not: git counts the heads of working trees as in use. */

@@ -37,7 +37,11 @@ export interface ProgramOptions {
  * Runs a program in a group of its own, so that an abort or a timeout ends all of it.
  * @throws the abort's reason; Error when there is no such program
  */
-export async function runProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<ProgramResult & { isTimedOut: boolean }> {
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: ProgramOptions,
+): Promise<ProgramResult & { isTimedOut: boolean }> {
   options.signal?.throwIfAborted();
   const child = spawn(program, args, { cwd: options.cwd, env: options.env, stdio: ['pipe', 'pipe', 'pipe'], detached: true });
   if (child.pid !== undefined) lowerPriority(child.pid);
@@ -67,7 +71,11 @@ export async function runProgram(program: string, args: readonly string[], optio
     }
   };
   let isTimedOut = false;
-  const timer = options.timeoutMs === undefined ? undefined : setTimeout(() => ((isTimedOut = true), killAll()), options.timeoutMs);
+  const stopLate = (): void => {
+    isTimedOut = true;
+    killAll();
+  };
+  const timer = options.timeoutMs === undefined ? undefined : setTimeout(stopLate, options.timeoutMs);
   options.signal?.addEventListener('abort', killAll, { once: true });
   try {
     const exitCode = await new Promise<number>((resolve, reject) => {
@@ -89,7 +97,11 @@ async function drained(stream: NodeJS.ReadableStream & { readableEnded: boolean;
   if (stream.readableEnded || stream.closed) return;
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, 1_000);
-    for (const event of ['end', 'close', 'error']) stream.once(event, () => (clearTimeout(timer), resolve()));
+    for (const event of ['end', 'close', 'error'])
+      stream.once(event, () => {
+        clearTimeout(timer);
+        resolve();
+      });
   });
 }
 

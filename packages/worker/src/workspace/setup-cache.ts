@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
-import type { Git } from './git.ts';
 import { packArchive, unpackArchive } from './archive.ts';
 import type { Blobs } from './blobs.ts';
+import type { Git } from './git.ts';
 import { runProgram } from './run-program.ts';
 import type { WorktreePool } from './worktree-pool.ts';
 
@@ -101,11 +101,17 @@ export class SetupCache {
     if (result.exitCode !== 0)
       throw new CodedError(
         'workspace.setup_failed',
-        result.isTimedOut ? `the set-up command \`${setup.command}\` ran longer than ${setup.timeoutMs} ms` : `the set-up command \`${setup.command}\` ended with status ${result.exitCode}`,
+        result.isTimedOut
+          ? `the set-up command \`${setup.command}\` ran longer than ${setup.timeoutMs} ms`
+          : `the set-up command \`${setup.command}\` ended with status ${result.exitCode}`,
         { next: 'run the command in a fresh clone of that commit', details: { exitCode: result.exitCode, output: result.tail } },
       );
     const { stdout } = await this.#git.run(['ls-files', '-z', '--others', '--directory'], { cwd: tree, signal });
-    const outputs = stdout.toString('utf8').split('\0').filter((path) => path !== '').map((path) => path.replace(/\/$/, ''));
+    const outputs = stdout
+      .toString('utf8')
+      .split('\0')
+      .filter((path) => path !== '')
+      .map((path) => path.replace(/\/$/, ''));
     await packArchive(tree, outputs, archive, { env: environment, signal });
     // What the command did to files of the commit is undone: trees that only unpack do not have it either.
     await this.#git.run(['checkout', '--quiet', '--detach', '--force', request.commit], { cwd: tree, signal });
@@ -121,7 +127,11 @@ export class SetupCache {
       throw error;
     }
     const { stdout } = await this.#git.run(['ls-files', '-z', '--others', '--directory'], { cwd: tree, signal });
-    const outputs = stdout.toString('utf8').split('\0').filter((path) => path !== '').map((path) => path.replace(/\/$/, ''));
+    const outputs = stdout
+      .toString('utf8')
+      .split('\0')
+      .filter((path) => path !== '')
+      .map((path) => path.replace(/\/$/, ''));
     this.#pool.writeRecord(tree, { commit, setup: { key, outputs } });
   }
 }

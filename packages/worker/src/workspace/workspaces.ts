@@ -5,10 +5,10 @@ import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { diskFullError, isDiskFull } from '../home/disk-space.ts';
 import type { WorkerHome } from '../home/worker-home.ts';
-import type { JobFolder } from '../jobs/job-folder.ts';
 import type { JobWorkspaces } from '../jobs/job.ts';
+import type { JobFolder } from '../jobs/job-folder.ts';
 import { packArchive, unpackArchive } from './archive.ts';
-import { hashFile, type Blobs } from './blobs.ts';
+import { type Blobs, hashFile } from './blobs.ts';
 import type { RepoCache } from './repo-cache.ts';
 import { ProgramFailed } from './run-program.ts';
 import type { SetupCache } from './setup-cache.ts';
@@ -23,7 +23,14 @@ export class Workspaces implements JobWorkspaces {
   readonly #blobs: Blobs;
   readonly #environment: Record<string, string>;
 
-  constructor(parts: { home: WorkerHome; repos: RepoCache; pool: WorktreePool; setups: SetupCache; blobs: Blobs; environment: Record<string, string> }) {
+  constructor(parts: {
+    home: WorkerHome;
+    repos: RepoCache;
+    pool: WorktreePool;
+    setups: SetupCache;
+    blobs: Blobs;
+    environment: Record<string, string>;
+  }) {
     this.#home = parts.home;
     this.#repos = parts.repos;
     this.#pool = parts.pool;
@@ -45,11 +52,15 @@ export class Workspaces implements JobWorkspaces {
       signal.throwIfAborted();
       if (isDiskFull(error)) throw diskFullError(this.#home.runFolder, error);
       if (error instanceof CodedError) throw error;
-      throw new CodedError('workspace.failed', `the checkout could not be made ready: ${error instanceof Error ? error.message : String(error)}`, {
-        next: 'see the details, then `helix tasks retry`',
-        details: error instanceof ProgramFailed ? { output: error.tail } : undefined,
-        cause: error,
-      });
+      throw new CodedError(
+        'workspace.failed',
+        `the checkout could not be made ready: ${error instanceof Error ? error.message : String(error)}`,
+        {
+          next: 'see the details, then `helix tasks retry`',
+          details: error instanceof ProgramFailed ? { output: error.tail } : undefined,
+          cause: error,
+        },
+      );
     }
   }
 
@@ -62,7 +73,13 @@ export class Workspaces implements JobWorkspaces {
       for (const path of matches) found.add(path);
       if (matches.length === 0) without.push(pattern);
     }
-    const reason = without.length === 0 ? undefined : new CodedError('build.output_missing', `the command ended well but made nothing that matches ${without.join(', ')}`, { next: 'correct outputs, or the command', details: { patterns: without } }).toFact();
+    const reason =
+      without.length === 0
+        ? undefined
+        : new CodedError('build.output_missing', `the command ended well but made nothing that matches ${without.join(', ')}`, {
+            next: 'correct outputs, or the command',
+            details: { patterns: without },
+          }).toFact();
     if (found.size === 0) return { ...(reason && { reason }) };
     const archive = join(folder.path, 'outputs.tar.zst');
     await packArchive(root, withoutNested(found), archive, { env: this.#environment });
@@ -76,9 +93,15 @@ export class Workspaces implements JobWorkspaces {
     this.#pool.release(folder);
   }
 
-  async #checkOut(folder: JobFolder, workspace: NonNullable<JobSpec['workspace']>, environment: Record<string, string>, signal: AbortSignal): Promise<string> {
+  async #checkOut(
+    folder: JobFolder,
+    workspace: NonNullable<JobSpec['workspace']>,
+    environment: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<string> {
     const { project, commit, setup } = workspace;
-    if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(project)) throw new CodedError('workspace.failed', `${JSON.stringify(project)} is not a project's id`);
+    if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(project))
+      throw new CodedError('workspace.failed', `${JSON.stringify(project)} is not a project's id`);
     const setupKey = setup && (await this.#setups.keyOf(setup));
     const fetch = (): Promise<void> => this.#repos.ensureCommit(project, commit, signal);
     await fetch();
@@ -94,7 +117,9 @@ export class Workspaces implements JobWorkspaces {
     mkdirSync(inputs, { recursive: true, mode: 0o700 });
     const archive = join(inputs, `${blob.replaceAll(/[^A-Za-z0-9_.-]/g, '_')}.tar.zst`);
     if (!(await this.#blobs.get(blob, archive, signal)))
-      throw new CodedError('workspace.failed', `the input ${blob} is not on the server any more`, { next: 'run the task that makes it again' });
+      throw new CodedError('workspace.failed', `the input ${blob} is not on the server any more`, {
+        next: 'run the task that makes it again',
+      });
     await unpackArchive(archive, root, { env: this.#environment, signal });
     rmSync(archive, { force: true });
   }
@@ -105,7 +130,8 @@ async function matchesOf(root: string, pattern: string): Promise<string[]> {
   if (isAbsolute(pattern) || pattern.split('/').includes('..'))
     throw new CodedError('workspace.failed', `the outputs pattern ${pattern} leads out of the workspace`, { next: 'correct outputs' });
   const matches: string[] = [];
-  for await (const path of glob(pattern.replace(/\/$/, ''), { cwd: root })) if (path !== '.git' && !path.startsWith('.git/')) matches.push(path);
+  for await (const path of glob(pattern.replace(/\/$/, ''), { cwd: root }))
+    if (path !== '.git' && !path.startsWith('.git/')) matches.push(path);
   return matches;
 }
 

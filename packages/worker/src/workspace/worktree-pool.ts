@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { JobFolder } from '../jobs/job-folder.ts';
 import { isDiskFull } from '../home/disk-space.ts';
 import { readIfThere, replaceFile } from '../home/write-file.ts';
+import type { JobFolder } from '../jobs/job-folder.ts';
 import type { Git } from './git.ts';
 import type { RepoCache } from './repo-cache.ts';
 
@@ -83,7 +83,7 @@ export class WorktreePool {
   release(job: JobFolder): void {
     const tree = job.readLease();
     if (!tree) return;
-    job.writeLease(undefined);
+    job.removeLease();
     this.#leases.delete(tree);
   }
 
@@ -162,7 +162,10 @@ export class WorktreePool {
     await this.#repos.exclusively(project, async () => {
       const repo = this.#repos.pathOf(project);
       await this.#git.run(['-C', repo, 'worktree', 'prune'], { signal: run.signal, env: run.env });
-      await this.#git.run(['-C', repo, 'worktree', 'add', '--quiet', '--force', '--detach', '--no-checkout', tree, commit], { signal: run.signal, env: run.env });
+      await this.#git.run(['-C', repo, 'worktree', 'add', '--quiet', '--force', '--detach', '--no-checkout', tree, commit], {
+        signal: run.signal,
+        env: run.env,
+      });
     });
     await this.#git.run(['checkout', '--quiet', '--detach', '--force', commit], { cwd: tree, signal: run.signal, env: run.env });
     this.writeRecord(tree, { commit });
@@ -174,7 +177,12 @@ export class WorktreePool {
   }
 
   #newTree(projectFolder: string, numbers: readonly number[]): string {
-    const taken = new Set([...numbers, ...[...this.#leases].filter((tree) => tree.startsWith(`${projectFolder}/`)).map((tree) => Number(tree.slice(projectFolder.length + 1)))]);
+    const taken = new Set([
+      ...numbers,
+      ...[...this.#leases]
+        .filter((tree) => tree.startsWith(`${projectFolder}/`))
+        .map((tree) => Number(tree.slice(projectFolder.length + 1))),
+    ]);
     let number = 1;
     while (taken.has(number)) number++;
     return join(projectFolder, String(number));

@@ -15,7 +15,10 @@ export function givenRepository(): GivenRepository {
   const path = mkdtempSync(join(tmpdir(), 'helix-repository-'));
   onTestFinished(() => rmSync(path, { recursive: true, force: true }));
   const git = (...args: string[]): string =>
-    execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-c', 'core.autocrlf=false', ...args], { cwd: path, encoding: 'utf8' }).trim();
+    execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-c', 'core.autocrlf=false', ...args], {
+      cwd: path,
+      encoding: 'utf8',
+    }).trim();
   git('init', '--quiet');
   return {
     path,

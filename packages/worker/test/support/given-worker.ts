@@ -2,12 +2,12 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { newId } from '@helixcode/protocol/ids';
+import type { MachineFacts } from '@helixcode/protocol/worker/capabilities';
+import { PREAMBLE } from '@helixcode/protocol/worker/preamble';
 import { onTestFinished } from 'vitest';
 import { bootId } from '../../src/home/boot-id.ts';
-import type { MachineFacts } from '@helixcode/protocol/worker/capabilities';
-import { newId } from '@helixcode/protocol/ids';
 import { killLeftovers, startTimeOf } from '../../src/jobs/process-table.ts';
-import { PREAMBLE } from '@helixcode/protocol/worker/preamble';
 import { TestServer } from './test-server.ts';
 
 const packageFolder = join(import.meta.dirname, '..', '..');
@@ -44,7 +44,9 @@ export interface GivenWorker {
  * @param options `findsFacts`: begins without knowing its machine, which costs seconds of a processor;
  *   `limitBlocks`: no file of the daemon may be larger than so many blocks of 512 bytes
  */
-export function givenWorker(options: { home?: string; environment?: NodeJS.ProcessEnv; limitBlocks?: number; findsFacts?: boolean } = {}): GivenWorker {
+export function givenWorker(
+  options: { home?: string; environment?: NodeJS.ProcessEnv; limitBlocks?: number; findsFacts?: boolean } = {},
+): GivenWorker {
   execFileSync(process.execPath, [join(packageFolder, 'build.ts')]);
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'helix-worker-test-'));
   const environment: NodeJS.ProcessEnv = { ...process.env, HELIX_WORKER_HOME: home, ...options.environment };
@@ -62,7 +64,11 @@ export function givenWorker(options: { home?: string; environment?: NodeJS.Proce
     jobFolder: (attempt) => join(runFolder, 'jobs', attempt),
     async connect(wanted = {}) {
       await startByAttach(worker.environment, options.limitBlocks);
-      const server = await TestServer.connect(join(runFolder, 'w.sock'), { epoch: wanted.epoch ?? ++epoch, server: wanted.server ?? 'srv_1', acks: wanted.acks ?? true });
+      const server = await TestServer.connect(join(runFolder, 'w.sock'), {
+        epoch: wanted.epoch ?? ++epoch,
+        server: wanted.server ?? 'srv_1',
+        acks: wanted.acks ?? true,
+      });
       servers.push(server);
       return server;
     },
@@ -89,7 +95,10 @@ export function givenWorker(options: { home?: string; environment?: NodeJS.Proce
 /** Resolves when the preamble is there, that is: when the daemon answers. */
 export async function startByAttach(environment: NodeJS.ProcessEnv, limitBlocks?: number): Promise<void> {
   const limit = limitBlocks === undefined ? '' : `ulimit -f ${limitBlocks}; `;
-  const attach = spawn('/bin/sh', ['-c', `${limit}exec "$@"`, 'sh', process.execPath, BUNDLE, 'attach', '--ns', 'w'], { env: environment, stdio: ['pipe', 'pipe', 'inherit'] });
+  const attach = spawn('/bin/sh', ['-c', `${limit}exec "$@"`, 'sh', process.execPath, BUNDLE, 'attach', '--ns', 'w'], {
+    env: environment,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   let text = '';
   await new Promise<void>((resolve, reject) => {
     attach.stdout.on('data', (chunk) => {

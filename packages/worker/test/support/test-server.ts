@@ -1,8 +1,17 @@
 import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
-import { CHANNEL_WINDOW_BYTES, DATA_CHUNK_BYTES, encodeControl, encodeData, FrameDecoder, workerMessage, type ServerMessage, type WorkerMessage } from '@helixcode/protocol/worker/frames';
-import { jobSpec, type JobReport, type JobSpec } from '@helixcode/protocol/worker/job';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
+import {
+  CHANNEL_WINDOW_BYTES,
+  DATA_CHUNK_BYTES,
+  encodeControl,
+  encodeData,
+  FrameDecoder,
+  type ServerMessage,
+  type WorkerMessage,
+  workerMessage,
+} from '@helixcode/protocol/worker/frames';
+import { type JobReport, type JobSpec, jobSpec } from '@helixcode/protocol/worker/job';
 
 type Welcome = WorkerMessage & { t: 'welcome' };
 
@@ -207,7 +216,9 @@ export class TestServer {
   }
 
   #serveUploadPack(ch: number, tunnel: Tunnel): void {
-    const git = spawn('git', ['-c', 'uploadpack.allowAnySHA1InWant=true', 'upload-pack', this.repository], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const git = spawn('git', ['-c', 'uploadpack.allowAnySHA1InWant=true', 'upload-pack', this.repository], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     git.stdin.on('error', () => {});
     tunnel.onData = (bytes) => void git.stdin.write(bytes);
     tunnel.onEnd = () => git.stdin.end();
