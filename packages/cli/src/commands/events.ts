@@ -1,0 +1,71 @@
+import type { Event } from '@helixcode/protocol/event/events';
+import { connect } from '../connect.ts';
+import type { HelixContext } from '../helix-context.ts';
+import { oneLine } from '../output/text-width.ts';
+
+interface Flags {
+  topic: string;
+  after?: number;
+  follow: boolean;
+}
+
+const PAGE = 1_000;
+
+export default async function events(this: HelixContext, flags: Flags): Promise<void> {
+  const { out } = this;
+  const connection = await connect(this);
+  const stop = new AbortController();
+  const end = (): void => stop.abort();
+  process.once('SIGINT', end);
+  this.readerGone.addEventListener('abort', end);
+  const all: Event[] = [];
+  const show = (event: Event): void => {
+    if (out.format === 'jsonl') out.json(event);
+    else if (out.format === 'json') all.push(event);
+    else out.line([event.seq, event.at, event.body.type, event.task ?? event.worker ?? event.project ?? '', detailOf(event)].map((part) => oneLine(String(part))).join(out.isTty ? '  ' : '\t').trimEnd());
+  };
+  try {
+    if (flags.follow && out.format !== 'json') {
+      const live = await connection.live();
+      try {
+        for await (const event of live.subscribe({ topic: flags.topic, ...(flags.after !== undefined && { after: flags.after }), signal: stop.signal })) show(event);
+      } finally {
+        live.close();
+      }
+    } else {
+      for (let after = flags.after ?? 0; !stop.signal.aborted; ) {
+        const { items } = await connection.call('events.list', { query: { topic: flags.topic, after, limit: PAGE } });
+        items.forEach(show);
+        if (items.length < PAGE) break;
+        after = items.at(-1)?.seq ?? after;
+      }
+      if (out.format === 'json') out.json({ items: all });
+    }
+  } finally {
+    process.off('SIGINT', end);
+  }
+}
+
+/** What changed, in a few words; `--jsonl` has the whole. */
+function detailOf({ body }: Event): string {
+  switch (body.type) {
+    case 'task.created':
+      return `${body.kind} ${body.name}`;
+    case 'task.moved':
+      return `${body.from} -> ${body.to}${body.failure ? `: ${body.failure.message}` : ''}`;
+    case 'task.waiting':
+      return body.reason;
+    case 'task.progress':
+      return `${body.phase} ${body.done}/${body.total}`;
+    case 'attempt.moved':
+      return `attempt ${body.number} on ${body.worker}: ${body.to}${body.exitCode === undefined ? '' : ` ${body.exitCode}`}${body.reason ? `: ${body.reason.message}` : ''}`;
+    case 'worker.added':
+      return `${body.name} (${body.transport})`;
+    case 'worker.moved':
+      return `${body.from} -> ${body.to}${body.reason ? `: ${body.reason.message}` : ''}`;
+    case 'worker.admission':
+      return body.to;
+    case 'project.added':
+      return body.name;
+  }
+}

@@ -1,0 +1,45 @@
+import type { TaskDetail } from '@helixcode/protocol/api/views';
+import type { TaskSubmissionInput } from '@helixcode/protocol/task/task-spec';
+import type { Connection } from './connect.ts';
+import { followTask, type FollowOptions } from './follow/follow-task.ts';
+import type { HelixContext } from './helix-context.ts';
+
+/** What `exec`, `test` and `build` have in common. */
+export interface SubmitFlags {
+  on?: string;
+  requires?: readonly string[];
+  priority?: number;
+  wait?: number;
+  detach?: boolean;
+}
+
+export function placementOf(flags: SubmitFlags): Pick<TaskSubmissionInput, 'worker' | 'requires' | 'priority'> {
+  return {
+    ...(flags.on !== undefined && { worker: flags.on }),
+    ...(flags.requires && { requires: [...flags.requires] }),
+    ...(flags.priority !== undefined && { priority: flags.priority }),
+  };
+}
+
+/**
+ * Hands a task in and follows it.
+ *
+ * @returns the task at its end; `undefined` when it is not followed to its end: with `--detach` its id is printed
+ */
+export async function submitAndFollow(
+  context: HelixContext,
+  connection: Connection,
+  submission: TaskSubmissionInput,
+  flags: SubmitFlags,
+  options: Omit<FollowOptions, 'waitSeconds'> = {},
+): Promise<TaskDetail | undefined> {
+  const task = await connection.call('tasks.submit', { body: submission });
+  if (flags.detach) {
+    if (context.out.format === 'text') context.out.line(task.id);
+    else context.out.json(task);
+    context.out.hint(`helix tasks show ${task.id} --follow`);
+    return undefined;
+  }
+  if (!options.isQuiet && context.out.format === 'text') context.out.note(`task ${task.id}`);
+  return followTask(context, connection, task, { ...options, waitSeconds: flags.wait });
+}
