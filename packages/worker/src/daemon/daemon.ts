@@ -140,13 +140,16 @@ function receive(socket: Socket, host: SessionHost, uploadPacks: UploadPackTunne
       socket.resume();
       return;
     }
+    // A tunnel's other direction goes on after this one has ended.
+    socket.off('end', endToo);
     const lineEnd = chunk.indexOf('\n');
     const token = /^tunnel ([0-9a-f]{32})$/.exec(chunk.toString('latin1', 0, Math.max(0, lineEnd)))?.[1];
     if (token === undefined) socket.destroy();
     else void uploadPacks.serve(socket, token, chunk.subarray(lineEnd + 1));
   };
+  const endToo = (): void => void socket.end();
   socket.once('data', first);
-  socket.once('end', () => socket.end());
+  socket.once('end', endToo);
 }
 
 /** Listens beside the run folder's files, or where sockets are possible. */
