@@ -7,6 +7,7 @@ import type { MachineFacts } from '@helixcode/protocol/worker/capabilities';
 import { PREAMBLE } from '@helixcode/protocol/worker/preamble';
 import { onTestFinished } from 'vitest';
 import { bootId } from '../../src/home/boot-id.ts';
+import { JobFolder } from '../../src/jobs/job-folder.ts';
 import { killLeftovers, startTimeOf } from '../../src/jobs/process-table.ts';
 import { TestServer } from './test-server.ts';
 
@@ -87,6 +88,7 @@ export function givenWorker(
     // Jobs outlive their daemon; a test that failed midway leaves some.
     const jobs = existsSync(join(runFolder, 'jobs')) ? readdirSync(join(runFolder, 'jobs')) : [];
     killLeftovers(new Set(jobs));
+    for (const job of jobs) rmSync(new JobFolder(join(runFolder, 'jobs'), job).tmpFolder, { recursive: true, force: true });
     rmSync(home, { recursive: true, force: true, maxRetries: 5 });
   });
   return worker;
