@@ -28,8 +28,10 @@ const WRAPPERS: Record<string, RegExp> = {
   time: /^$/,
 };
 
-const LINTERS = /^(?:eslint|xo|standard|prettier|biome|oxlint|tslint|stylelint|tsd|publint|attw|knip|commitlint|markdownlint\S*|cspell|ls-lint|depcheck|dprint|ts-standard|vue-tsc|svelte-check)$/;
-const LINT_SCRIPTS = /^(?:.*:)?(?:lint|format|fmt|prettier|style|types?|typecheck|type-check|check-types|check:types|spellcheck|audit)(?:[:-].*)?$/;
+const LINTERS =
+  /^(?:eslint|xo|standard|prettier|biome|oxlint|tslint|stylelint|tsd|publint|attw|knip|commitlint|markdownlint\S*|cspell|ls-lint|depcheck|dprint|ts-standard|vue-tsc|svelte-check)$/;
+const LINT_SCRIPTS =
+  /^(?:.*:)?(?:lint|format|fmt|prettier|style|types?|typecheck|type-check|check-types|check:types|spellcheck|audit)(?:[:-].*)?$/;
 const scriptDepth = 6;
 
 /**
@@ -40,7 +42,9 @@ const scriptDepth = 6;
 export async function findJsTestScript(files: ProjectFiles): Promise<JsTestScript | undefined> {
   const manifest = await readPackageJson(files);
   if (!manifest) return undefined;
-  const others = Object.keys(manifest.scripts).filter((name) => /^(?:tests?|unit|spec)(?::|-|$)/.test(name) && !/watch|debug|ui$|update/.test(name));
+  const others = Object.keys(manifest.scripts).filter(
+    (name) => /^(?:tests?|unit|spec)(?::|-|$)/.test(name) && !/watch|debug|ui$|update/.test(name),
+  );
   for (const name of new Set(['test', ...others])) {
     const found = followScript(manifest, name, 0);
     if (found?.runner) return found.runner;
@@ -56,7 +60,10 @@ interface Followed {
 function followScript(manifest: PackageJson, name: string, depth: number): Followed | undefined {
   const line = manifest.scripts[name];
   if (line === undefined || depth > scriptDepth) return undefined;
-  const before = Object.hasOwn(manifest.scripts, `pre${name}`) && !LINT_SCRIPTS.test(`pre${name}`) ? [`npm run --silent ${quoteWord(`pre${name}`)}`] : [];
+  const before =
+    Object.hasOwn(manifest.scripts, `pre${name}`) && !LINT_SCRIPTS.test(`pre${name}`)
+      ? [`npm run --silent ${quoteWord(`pre${name}`)}`]
+      : [];
   for (const command of splitShell(line)) {
     if (command.operator === '|' || command.operator === '||') continue;
     const { env, words } = takeEnv(command);
@@ -66,7 +73,15 @@ function followScript(manifest: PackageJson, name: string, depth: number): Follo
     for (const { called, followed } of inner) {
       if (followed?.runner) {
         const all = [...before, ...followed.runner.before];
-        return { before: all, runner: { ...followed.runner, before: all, env: [...env, ...followed.runner.env], args: [...followed.runner.args, ...argsPassedOn(words)] } };
+        return {
+          before: all,
+          runner: {
+            ...followed.runner,
+            before: all,
+            env: [...env, ...followed.runner.env],
+            args: [...followed.runner.args, ...argsPassedOn(words)],
+          },
+        };
       }
       if (!LINT_SCRIPTS.test(called)) before.push(`npm run --silent ${quoteWord(called)}`);
     }
@@ -96,7 +111,8 @@ function asRunner(env: string[], all: ShellWord[]): Omit<JsTestScript, 'before'>
   const program = baseName(first.text);
   const runner = PROGRAMS[program];
   if (runner) return { runner, env, program: [first.raw], args: words.slice(1) };
-  if (program === 'react-scripts' && words[1]?.text === 'test') return { runner: 'jest', env, program: words.slice(0, 2).map(({ raw }) => raw), args: words.slice(2) };
+  if (program === 'react-scripts' && words[1]?.text === 'test')
+    return { runner: 'jest', env, program: words.slice(0, 2).map(({ raw }) => raw), args: words.slice(2) };
   const dash = words.findIndex((word) => word.text === '--');
   if (/^(?:dotenv|env-cmd|dotenvx)$/.test(program) && dash > 0) {
     const inner = asRunner(env, words.slice(dash + 1));
@@ -106,7 +122,12 @@ function asRunner(env: string[], all: ShellWord[]): Omit<JsTestScript, 'before'>
   const script = words.findIndex((word, index) => index > 0 && PROGRAMS[runnerOfPath(word.text)] !== undefined);
   const named = words[script];
   if (named) {
-    return { runner: PROGRAMS[runnerOfPath(named.text)] ?? 'mocha', env, program: words.slice(0, script + 1).map(({ raw }) => raw), args: words.slice(script + 1) };
+    return {
+      runner: PROGRAMS[runnerOfPath(named.text)] ?? 'mocha',
+      env,
+      program: words.slice(0, script + 1).map(({ raw }) => raw),
+      args: words.slice(script + 1),
+    };
   }
   if (words.some((word) => word.text === '--test')) return { runner: 'node-test', env, program: [first.raw], args: words.slice(1) };
   return undefined;
@@ -180,7 +201,8 @@ export function divideArgs(args: readonly ShellWord[], flags: RegExp, dropped: R
     }
     const name = word.text.split('=', 1)[0] ?? word.text;
     const next = args[at + 1];
-    const takesNext = !word.text.includes('=') && !name.startsWith('--no-') && !flags.test(name) && next !== undefined && !next.text.startsWith('-');
+    const takesNext =
+      !word.text.includes('=') && !name.startsWith('--no-') && !flags.test(name) && next !== undefined && !next.text.startsWith('-');
     const raws = takesNext ? [word.raw, next.raw] : [word.raw];
     if (takesNext) at += 1;
     if (!dropped.test(name)) kept.options.push(...raws);

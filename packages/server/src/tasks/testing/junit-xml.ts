@@ -1,5 +1,5 @@
-import { XMLParser } from 'fast-xml-parser';
 import type { TestCase, UnitResult } from '@helixcode/protocol/test/test-result';
+import { XMLParser } from 'fast-xml-parser';
 import { z } from 'zod';
 import { boundMessage } from './run-output.ts';
 
@@ -67,7 +67,8 @@ function readSuite(suite: Node, outer: readonly string[], outerFile: string | un
   const said = [...children(suite, 'error'), ...children(suite, 'failure')].map(textOfProblem);
   const claimed = count(suite, 'failures') + count(suite, 'errors');
   if (said.length > 0) document.errors.push(`${name}\n${said.join('\n')}`);
-  else if (claimed > failed && inner.errors.length === 0) document.errors.push(`suite ${name} says ${claimed} failed, its tests show ${failed}`);
+  else if (claimed > failed && inner.errors.length === 0)
+    document.errors.push(`suite ${name} says ${claimed} failed, its tests show ${failed}`);
   document.cases.push(...own, ...inner.cases);
   document.errors.push(...inner.errors);
 }
@@ -98,7 +99,9 @@ function textOfProblem(problem: Node): string {
 /** Elements of a name; text alone (`<failure>x</failure>`) counts as an element with text. */
 function children(parent: Node, name: string): Node[] {
   const found = parent[name];
-  return (Array.isArray(found) ? found : found === undefined ? [] : [found]).map((one) => node.safeParse(one).data ?? { '#text': String(one) });
+  return (Array.isArray(found) ? found : found === undefined ? [] : [found]).map(
+    (one) => node.safeParse(one).data ?? { '#text': String(one) },
+  );
 }
 
 function attribute(of: Node, name: string): string {
@@ -112,11 +115,14 @@ const NAMED: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', a
 
 /** Entities in one pass, so that `&amp;#10;` stays the text `&#10;`; those of a DOCTYPE are left as they are. */
 function unescapeXml(text: string): string {
-  return text.replace(/&(?:#x([0-9a-fA-F]{1,6})|#(\d{1,7})|(amp|lt|gt|quot|apos));/g, (whole, hex?: string, decimal?: string, name?: string) => {
-    if (name !== undefined) return NAMED[name] ?? whole;
-    const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16);
-    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
-  });
+  return text.replace(
+    /&(?:#x([0-9a-fA-F]{1,6})|#(\d{1,7})|(amp|lt|gt|quot|apos));/g,
+    (whole, hex?: string, decimal?: string, name?: string) => {
+      if (name !== undefined) return NAMED[name] ?? whole;
+      const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16);
+      return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+    },
+  );
 }
 
 /** A unit of the merged result: like any other, with what is known of its flaky tests. */
@@ -158,12 +164,16 @@ function writeSuite(unit: MergedUnit): WrittenSuite {
   const cases = unit.cases.map((one, at) => writeCase(one, unit.flakyCases.get(at)));
   if (crashed) {
     const message = unit.message ?? 'gave no result';
-    cases.push(`    <testcase classname="${name}" name="${name}" file="${name}" time="0.000">\n      ${problem('error', message)}\n    </testcase>`);
+    cases.push(
+      `    <testcase classname="${name}" name="${name}" file="${name}" time="0.000">\n      ${problem('error', message)}\n    </testcase>`,
+    );
   }
   const counts = `tests="${suite.tests}" failures="${suite.failures}" errors="${suite.errors}" skipped="${suite.skipped}"`;
   return {
     ...suite,
-    text: [`  <testsuite name="${name}" file="${name}" ${counts} time="${seconds(unit.durationMs)}">`, ...cases, '  </testsuite>'].join('\n'),
+    text: [`  <testsuite name="${name}" file="${name}" ${counts} time="${seconds(unit.durationMs)}">`, ...cases, '  </testsuite>'].join(
+      '\n',
+    ),
   };
 }
 
@@ -172,7 +182,9 @@ function writeCase(one: TestCase, flaky: string | undefined): string {
   const head = `    <testcase classname="${escapeXml(one.unit)}" name="${escapeXml(one.name)}" file="${escapeXml(one.file ?? one.unit)}"${line} time="${seconds(one.durationMs)}"`;
   const inner: string[] = [];
   if (flaky !== undefined) {
-    inner.push(`<properties><property name="flaky" value="true"/><property name="flaky.message" value="${escapeXml(flaky)}"/></properties>`);
+    inner.push(
+      `<properties><property name="flaky" value="true"/><property name="flaky.message" value="${escapeXml(flaky)}"/></properties>`,
+    );
   }
   if (one.outcome === 'failed') inner.push(problem('failure', one.message ?? 'failed'));
   if (one.outcome === 'skipped') inner.push('<skipped/>');
@@ -194,4 +206,12 @@ export function escapeXml(text: string): string {
 }
 
 /** Line ends and tabs as numbers, or an attribute would come back with spaces instead. */
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\t': '&#9;', '\n': '&#10;', '\r': '&#13;' };
+const ENTITIES: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  '\t': '&#9;',
+  '\n': '&#10;',
+  '\r': '&#13;',
+};

@@ -81,7 +81,12 @@ function writeMerged(merged: ReadonlyMap<string, FileCoverage>): MergedCoverage 
     linesFound += file.lines.size;
     linesHit += hit(file.lines);
   }
-  return { lcov: out.length === 0 ? '' : `${out.join('\n')}\n`, linesFound, linesHit, lineCoverage: linesFound === 0 ? undefined : linesHit / linesFound };
+  return {
+    lcov: out.length === 0 ? '' : `${out.join('\n')}\n`,
+    linesFound,
+    linesHit,
+    lineCoverage: linesFound === 0 ? undefined : linesHit / linesFound,
+  };
 }
 
 /** The records of files in the project, their paths made relative to the root; others are dropped. */

@@ -97,7 +97,9 @@ function mergeUnit(unit: string, first: UnitResult | undefined, retry: UnitResul
   if (!retry || one.outcome === 'passed') return { unit: { ...one, flakyCases: new Map() } };
   if (one.outcome === 'missing') {
     if (retry.outcome !== 'missing') return { unit: { ...retry, flakyCases: new Map() } };
-    const message = boundMessage(`${unit} gave no result in two runs.\nfirst: ${one.message ?? 'no reason known'}\nthen: ${retry.message ?? 'no reason known'}`);
+    const message = boundMessage(
+      `${unit} gave no result in two runs.\nfirst: ${one.message ?? 'no reason known'}\nthen: ${retry.message ?? 'no reason known'}`,
+    );
     return { unit: { ...richer(one, retry), outcome: 'error', message, flakyCases: new Map() } };
   }
   // A retry that broke off settles nothing, not even by the tests it came to.
@@ -111,7 +113,18 @@ function mergeUnit(unit: string, first: UnitResult | undefined, retry: UnitResul
   }
   if (one.outcome === 'error' || retry.outcome === 'error') {
     const { message = 'failed outside its tests', file, line } = one.outcome === 'error' ? one : retry;
-    return { unit: { unit, outcome: 'error', durationMs, cases, message, flakyCases, ...(file !== undefined && { file }), ...(line !== undefined && { line }) } };
+    return {
+      unit: {
+        unit,
+        outcome: 'error',
+        durationMs,
+        cases,
+        message,
+        flakyCases,
+        ...(file !== undefined && { file }),
+        ...(line !== undefined && { line }),
+      },
+    };
   }
   return { unit: { unit, outcome: cases.some((each) => each.outcome === 'failed') ? 'failed' : 'passed', durationMs, cases, flakyCases } };
 }
@@ -153,7 +166,8 @@ function flakyOf(unit: MergedUnit, outside: string | undefined): TestReport['fla
 }
 
 function totalsOf(units: readonly MergedUnit[], flaky: number): TestTotals {
-  const count = (outcome: TestCase['outcome']) => units.reduce((sum, unit) => sum + unit.cases.filter((one) => one.outcome === outcome).length, 0);
+  const count = (outcome: TestCase['outcome']) =>
+    units.reduce((sum, unit) => sum + unit.cases.filter((one) => one.outcome === outcome).length, 0);
   const [passed, failed, skipped] = [count('passed'), count('failed'), count('skipped')];
   const errors = units.filter(({ outcome }) => outcome === 'error' || outcome === 'missing').length;
   return { units: units.length, tests: passed + failed + skipped, passed, failed, skipped, errors, flaky };
@@ -171,7 +185,13 @@ function failuresOf(unit: MergedUnit): TestReport['failures'] {
     }));
   if (unit.outcome === 'error' || unit.outcome === 'missing') {
     const { message = 'gave no result', file, line } = unit;
-    failures.push({ unit: unit.unit, name: OUTSIDE_TESTS, message, ...(file !== undefined && { file }), ...(line !== undefined && { line }) });
+    failures.push({
+      unit: unit.unit,
+      name: OUTSIDE_TESTS,
+      message,
+      ...(file !== undefined && { file }),
+      ...(line !== undefined && { line }),
+    });
   }
   return failures;
 }

@@ -6,7 +6,8 @@ import type { ProjectFiles } from './test-runner.ts';
 const timeoutMs = 900_000;
 
 /** Files beside the lock file that change what an installation gives. */
-const ALSO_DECIDES = /(?:^|\/)(?:package\.json|\.npmrc|\.yarnrc(?:\.yml)?|\.pnpmfile\.cjs|pnpm-workspace\.yaml|bunfig\.toml)$|^(?:patches|\.yarn\/patches)\//;
+const ALSO_DECIDES =
+  /(?:^|\/)(?:package\.json|\.npmrc|\.yarnrc(?:\.yml)?|\.pnpmfile\.cjs|pnpm-workspace\.yaml|bunfig\.toml)$|^(?:patches|\.yarn\/patches)\//;
 
 /**
  * How the dependencies of a JavaScript project are installed: by the package manager whose lock file is at the root,
@@ -23,7 +24,10 @@ export async function findNodeSetup(files: ProjectFiles): Promise<SetupCommand |
   const versionOf = (manager: string, otherwise: string) => (pinned === manager && pinnedVersion !== undefined ? pinnedVersion : otherwise);
   const step = (lock: string | undefined, command: string): SetupCommand => ({
     command,
-    inputs: [...(lock === undefined ? [] : [lock]), ...files.paths.filter((path) => ALSO_DECIDES.test(path) && !path.includes('node_modules/'))],
+    inputs: [
+      ...(lock === undefined ? [] : [lock]),
+      ...files.paths.filter((path) => ALSO_DECIDES.test(path) && !path.includes('node_modules/')),
+    ],
     timeoutMs,
   });
 
@@ -37,13 +41,18 @@ export async function findNodeSetup(files: ProjectFiles): Promise<SetupCommand |
     const args = berry ? 'install --immutable' : 'install --frozen-lockfile --non-interactive';
     const yarnPath = berry ? /^yarnPath:\s*["']?([^"'\s]+)/m.exec((await files.read('.yarnrc.yml')) ?? '')?.[1] : undefined;
     if (yarnPath !== undefined) return step('yarn.lock', `node ${quoteWord(yarnPath)} ${args}`);
-    return step('yarn.lock', throughManager('yarn', berry ? `@yarnpkg/cli-dist@${versionOf('yarn', '4')}` : `yarn@${versionOf('yarn', '1')}`, args));
+    return step(
+      'yarn.lock',
+      throughManager('yarn', berry ? `@yarnpkg/cli-dist@${versionOf('yarn', '4')}` : `yarn@${versionOf('yarn', '1')}`, args),
+    );
   }
   const bunLock = ['bun.lock', 'bun.lockb'].find((path) => has.has(path));
   if (bunLock !== undefined) return step(bunLock, throughManager('bun', `bun@${versionOf('bun', '1')}`, 'install --frozen-lockfile'));
   const npmLock = ['package-lock.json', 'npm-shrinkwrap.json'].find((path) => has.has(path));
   if (npmLock !== undefined) return step(npmLock, 'npm ci --no-audit --no-fund');
-  const needs = [manifest.dependencies, manifest.devDependencies, manifest.optionalDependencies].some((list) => Object.keys(list).length > 0);
+  const needs = [manifest.dependencies, manifest.devDependencies, manifest.optionalDependencies].some(
+    (list) => Object.keys(list).length > 0,
+  );
   return needs || manifest.workspaces !== undefined ? step(undefined, 'npm install --no-audit --no-fund') : undefined;
 }
 

@@ -23,7 +23,5 @@ export async function readPackageJson(files: ProjectFiles, folder = ''): Promise
 }
 
 export function dependsOn(manifest: PackageJson, name: string): boolean {
-  return [manifest.dependencies, manifest.devDependencies, manifest.optionalDependencies].some((list) =>
-    Object.hasOwn(list, name),
-  );
+  return [manifest.dependencies, manifest.devDependencies, manifest.optionalDependencies].some((list) => Object.hasOwn(list, name));
 }

@@ -52,7 +52,9 @@ export function planShards({ units, slots, fixedMs }: ShardPlan): Shard[] {
   const atOnce = Math.max(1, Math.floor(slots));
   const errors = units.some(({ expectedMs }) => expectedMs !== undefined) ? TIMED : UNTIMED;
   let best: { shards: Shard[]; costMs: number } | undefined;
-  const candidates = SMALLEST_PARTS.flatMap((part) => TAKEN_SHARES.map((taken) => guidedShards(weighed, totalMs, atOnce, taken, (part * totalMs) / atOnce)));
+  const candidates = SMALLEST_PARTS.flatMap((part) =>
+    TAKEN_SHARES.map((taken) => guidedShards(weighed, totalMs, atOnce, taken, (part * totalMs) / atOnce)),
+  );
   for (const shards of candidates.sort((a, b) => a.length - b.length)) {
     const costMs = expectedCostMs(shards, atOnce, fixedMs, errors);
     if (!best || costMs < best.costMs * 0.995) best = { shards, costMs };

@@ -41,9 +41,7 @@ interface Gathered {
  */
 export async function parseResultLines(output: RunOutput, units: readonly string[]): Promise<UnitResult[]> {
   const root = await readRoot(output);
-  const gathered = new Map<string, Gathered>(
-    units.map((unit) => [unit, { cases: [], errors: [], over: false, durationMs: 0 }]),
-  );
+  const gathered = new Map<string, Gathered>(units.map((unit) => [unit, { cases: [], errors: [], over: false, durationMs: 0 }]));
   const errorsOfRun: string[] = [];
   for (const text of (await readText(output, 'file:results.jsonl')).split('\n')) {
     const line = resultLine.safeParse(parseJson(text)).data;
@@ -61,7 +59,11 @@ export async function parseResultLines(output: RunOutput, units: readonly string
   return settleUnits(output, units, gathered, errorsOfRun, root);
 }
 
-function toCase(unit: string, line: { name: string[]; outcome: TestCase['outcome']; durationMs: number; message?: string | undefined }, root: string | undefined): TestCase {
+function toCase(
+  unit: string,
+  line: { name: string[]; outcome: TestCase['outcome']; durationMs: number; message?: string | undefined },
+  root: string | undefined,
+): TestCase {
   const message = line.outcome === 'failed' ? boundMessage(line.message ?? 'failed without a message') : undefined;
   return {
     unit,

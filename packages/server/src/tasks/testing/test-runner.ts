@@ -1,4 +1,4 @@
-import type { SetupCommand, TestSpec, TEST_RUNNERS } from '@helixcode/protocol/task/task-spec';
+import type { SetupCommand, TEST_RUNNERS, TestSpec } from '@helixcode/protocol/task/task-spec';
 import type { UnitResult } from '@helixcode/protocol/test/test-result';
 
 export type TestRunnerName = (typeof TEST_RUNNERS)[number];

@@ -6,7 +6,18 @@ import { findRunner } from '../../../src/tasks/testing/find-runner.ts';
 import { jest } from '../../../src/tasks/testing/runners/jest.ts';
 import { mocha } from '../../../src/tasks/testing/runners/mocha.ts';
 import type { RunOutput } from '../../../src/tasks/testing/test-runner.ts';
-import { filesOf, findTool, givenProject, inShort, installTool, listUnits, outputOf, plainOptions, projectFiles, runUnits } from './project-folder.ts';
+import {
+  filesOf,
+  findTool,
+  givenProject,
+  inShort,
+  installTool,
+  listUnits,
+  outputOf,
+  plainOptions,
+  projectFiles,
+  runUnits,
+} from './project-folder.ts';
 
 /*
  * jest and mocha are not dependencies of this repository. What they left when they ran these projects is kept under
@@ -14,7 +25,10 @@ import { filesOf, findTool, givenProject, inShort, installTool, listUnits, outpu
  * the same projects are run again by the tools themselves.
  */
 const jestProject: Record<string, string> = {
-  'package.json': JSON.stringify({ scripts: { test: 'npm run lint && NODE_ENV=test jest --bail --ci test', lint: 'eslint .' }, jest: { coverageThreshold: { global: { lines: 100 } } } }),
+  'package.json': JSON.stringify({
+    scripts: { test: 'npm run lint && NODE_ENV=test jest --bail --ci test', lint: 'eslint .' },
+    jest: { coverageThreshold: { global: { lines: 100 } } },
+  }),
   'test/mixed.test.js': [
     "describe('s', () => {",
     "  test('ok', () => {});",
@@ -28,15 +42,23 @@ const jestProject: Record<string, string> = {
   'test/empty.test.js': '',
   "test/a b'c$(x)-ü.test.js": "test('odd', () => {});",
 };
-const jestUnits = Object.keys(jestProject).filter((path) => path.endsWith('.test.js')).sort();
+const jestUnits = Object.keys(jestProject)
+  .filter((path) => path.endsWith('.test.js'))
+  .sort();
 
 function expectJest(results: readonly UnitResult[]): void {
   expect(inShort(results)).toEqual([
-    "test/a b'c$(x)-ü.test.js: passed", '  passed odd',
+    "test/a b'c$(x)-ü.test.js: passed",
+    '  passed odd',
     'test/empty.test.js: error',
-    'test/hook.test.js: error', '  passed one',
+    'test/hook.test.js: error',
+    '  passed one',
     'test/import.test.js: error',
-    'test/mixed.test.js: failed', '  passed s > ok', '  skipped s > left out', '  skipped s > later', '  failed s > bad',
+    'test/mixed.test.js: failed',
+    '  passed s > ok',
+    '  skipped s > left out',
+    '  skipped s > later',
+    '  failed s > bad',
   ]);
   expect(results[4]?.cases[3]).toMatchObject({ file: 'test/mixed.test.js', line: 5 });
   expect(results[2]?.message).toContain('hook broke');
@@ -63,15 +85,27 @@ const mochaProject: Record<string, string> = {
   'spec/deep/module.spec.mjs': "describe('m', () => { it('esm', () => {}); });\nafter(() => { throw new Error('root hook broke'); });",
   "spec/a b'c$(x)-ü.spec.js": "it('odd', () => {});",
 };
-const mochaUnits = Object.keys(mochaProject).filter((path) => path.includes('.spec.')).sort();
+const mochaUnits = Object.keys(mochaProject)
+  .filter((path) => path.includes('.spec.'))
+  .sort();
 
 function expectMocha(results: readonly UnitResult[]): void {
   expect(inShort(results)).toEqual([
-    "spec/a b'c$(x)-ü.spec.js: passed", '  passed odd',
-    'spec/deep/module.spec.mjs: failed', '  passed m > esm', expect.stringMatching(/^ {2}failed "after all" hook/),
-    'spec/hook.spec.js: failed', '  failed h > "before all" hook for "one"',
+    "spec/a b'c$(x)-ü.spec.js: passed",
+    '  passed odd',
+    'spec/deep/module.spec.mjs: failed',
+    '  passed m > esm',
+    expect.stringMatching(/^ {2}failed "after all" hook/),
+    'spec/hook.spec.js: failed',
+    '  failed h > "before all" hook for "one"',
     'spec/import.spec.js: error',
-    'spec/mixed.spec.js: failed', '  passed at the root', '  passed s > ok', '  skipped s > left out', '  skipped s > later', '  failed s > bad', '  failed s > slow',
+    'spec/mixed.spec.js: failed',
+    '  passed at the root',
+    '  passed s > ok',
+    '  skipped s > left out',
+    '  skipped s > later',
+    '  failed s > bad',
+    '  failed s > slow',
   ]);
   expect(results[4]?.cases[4]).toMatchObject({ file: 'spec/mixed.spec.js', line: 7 });
   expect(results[3]?.message).toContain("Cannot find module './nope'");
@@ -79,7 +113,9 @@ function expectMocha(results: readonly UnitResult[]): void {
 
 function recorded(name: string): RunOutput {
   const folder = join(import.meta.dirname, '../../fixtures/test-runners', name);
-  const streams = Object.fromEntries(readdirSync(folder).map((file) => [file === 'err' || file === 'out' ? file : `file:${file}`, readFileSync(join(folder, file), 'utf8')]));
+  const streams = Object.fromEntries(
+    readdirSync(folder).map((file) => [file === 'err' || file === 'out' ? file : `file:${file}`, readFileSync(join(folder, file), 'utf8')]),
+  );
   return outputOf(Number(streams['file:exit']), streams);
 }
 
@@ -98,14 +134,21 @@ describe.each(['mocha-12.0.3', 'mocha-10.8.2'])('what %s left', (name) => {
 test('a list is found among what configuration files print', async () => {
   const output = outputOf(0, { 'file:root': '/w/1\n', out: '[setup] hello\n["/w/1/b.test.js","/w/1/a b.test.js"]\n' });
   expect(await jest.parseListing(output, filesOf({}))).toEqual(['a b.test.js', 'b.test.js']);
-  await expect(jest.parseListing(outputOf(1, { err: 'jest: not found' }), filesOf({}))).rejects.toMatchObject({ code: 'test.runner_failed', message: expect.stringContaining('jest: not found') });
+  await expect(jest.parseListing(outputOf(1, { err: 'jest: not found' }), filesOf({}))).rejects.toMatchObject({
+    code: 'test.runner_failed',
+    message: expect.stringContaining('jest: not found'),
+  });
 });
 
 test('jest keeps the options of its script but for those that reach over the whole suite', async () => {
-  const command = (await jest.runCommand(filesOf(jestProject), ['a b.test.js'], { ...plainOptions, args: ['-t', 'only this'] })).split('HELIX_END_OF_FILE').at(-1);
+  const command = (await jest.runCommand(filesOf(jestProject), ['a b.test.js'], { ...plainOptions, args: ['-t', 'only this'] }))
+    .split('HELIX_END_OF_FILE')
+    .at(-1);
   expect(command).toContain('export NODE_ENV=test\n');
   expect(command).not.toContain('npm run');
-  expect(command).toMatch(/exec jest --ci -t 'only this' --watchAll=false --bail=0 --maxWorkers=1 --coverage=false .* --runTestsByPath -- 'a b\.test\.js'$/);
+  expect(command).toMatch(
+    /exec jest --ci -t 'only this' --watchAll=false --bail=0 --maxWorkers=1 --coverage=false .* --runTestsByPath -- 'a b\.test\.js'$/,
+  );
 });
 
 describe.skipIf(!findTool('jest'))('jest itself', () => {

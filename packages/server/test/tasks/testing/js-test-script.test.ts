@@ -13,7 +13,11 @@ describe('the test script tells which runner is really used', () => {
     ['yarn jest --ci', 'jest', 'jest'],
     ['cross-env NODE_ENV=test TZ=UTC jest', 'jest', 'jest'],
     ['NODE_OPTIONS="--max-old-space-size=4096" npx jest', 'jest', 'jest'],
-    ['node --experimental-vm-modules node_modules/jest/bin/jest.js', 'jest', 'node --experimental-vm-modules node_modules/jest/bin/jest.js'],
+    [
+      'node --experimental-vm-modules node_modules/jest/bin/jest.js',
+      'jest',
+      'node --experimental-vm-modules node_modules/jest/bin/jest.js',
+    ],
     ['node --experimental-vm-modules ./node_modules/.bin/jest', 'jest', 'node --experimental-vm-modules ./node_modules/.bin/jest'],
     ['c8 --reporter=lcov --reporter text mocha test', 'mocha', 'mocha'],
     ['nyc --reporter text _mocha', 'mocha', '_mocha'],
@@ -41,7 +45,12 @@ test('a script that calls another is followed, with the arguments it passes on',
 });
 
 test('a build that the script starts with runs first', async () => {
-  const script = await scriptOf({ pretest: 'node prepare.js', test: 'npm run build && tsc -p test && run-s test:node', build: 'tsc', 'test:node': 'node --test dist' });
+  const script = await scriptOf({
+    pretest: 'node prepare.js',
+    test: 'npm run build && tsc -p test && run-s test:node',
+    build: 'tsc',
+    'test:node': 'node --test dist',
+  });
   expect(script?.before).toEqual(['npm run --silent pretest', 'npm run --silent build', 'tsc -p test']);
 });
 

@@ -3,8 +3,13 @@ import { expect, test } from 'vitest';
 import { mergeLcov, relativeLcov } from '../../../src/tasks/testing/lcov.ts';
 
 test('hits of lines, functions and branches add up', () => {
-  const part = (hits: number, branch: string) => `TN:\nSF:src/a.ts\nFN:3,f\nFNDA:${hits},f\nBRDA:4,0,1,${branch}\nDA:3,${hits}\nDA:9,0\nLF:2\nend_of_record\n`;
-  const { lcov, linesFound, linesHit, lineCoverage } = mergeLcov([part(2, '-'), part(5, '1'), 'SF:src/b.ts\r\nDA:1,0\r\nend_of_record\r\n']);
+  const part = (hits: number, branch: string) =>
+    `TN:\nSF:src/a.ts\nFN:3,f\nFNDA:${hits},f\nBRDA:4,0,1,${branch}\nDA:3,${hits}\nDA:9,0\nLF:2\nend_of_record\n`;
+  const { lcov, linesFound, linesHit, lineCoverage } = mergeLcov([
+    part(2, '-'),
+    part(5, '1'),
+    'SF:src/b.ts\r\nDA:1,0\r\nend_of_record\r\n',
+  ]);
   expect(lcov).toContain('FNDA:7,f\n');
   expect(lcov).toContain('BRDA:4,0,1,1\n');
   expect(lcov).toContain('DA:3,7\nDA:9,0\nLF:2\nLH:1\n');
@@ -16,7 +21,8 @@ test('merging parts is the same as merging the whole, in any order', () => {
   const record = fc.record({ file: fc.constantFrom('a', 'b', 'c'), line: fc.integer({ min: 1, max: 9 }), hits: fc.nat(5) });
   fc.assert(
     fc.property(fc.array(record), fc.array(record), (left, right) => {
-      const text = (records: typeof left) => records.map(({ file, line, hits }) => `SF:${file}\nDA:${line},${hits}\nend_of_record\n`).join('');
+      const text = (records: typeof left) =>
+        records.map(({ file, line, hits }) => `SF:${file}\nDA:${line},${hits}\nend_of_record\n`).join('');
       expect(mergeLcov([text(left), text(right)])).toEqual(mergeLcov([mergeLcov([text(right)]).lcov, text(left)]));
     }),
   );

@@ -12,7 +12,11 @@ describe('the lock file decides the package manager', () => {
     ['pnpm 8', { 'pnpm-lock.yaml': "lockfileVersion: '6.0'\n" }, /--package=pnpm@8 /],
     ['yarn 1', { 'yarn.lock': '# yarn lockfile v1\n' }, /yarn install --frozen-lockfile/],
     ['yarn 4', { 'yarn.lock': '__metadata:\n  version: 8\n' }, /yarn install --immutable/],
-    ['yarn kept in the repository', { 'yarn.lock': '__metadata:\n', '.yarnrc.yml': 'yarnPath: .yarn/releases/yarn-4.1.0.cjs\n' }, /^node \.yarn\/releases\/yarn-4\.1\.0\.cjs install --immutable$/],
+    [
+      'yarn kept in the repository',
+      { 'yarn.lock': '__metadata:\n', '.yarnrc.yml': 'yarnPath: .yarn/releases/yarn-4.1.0.cjs\n' },
+      /^node \.yarn\/releases\/yarn-4\.1\.0\.cjs install --immutable$/,
+    ],
     ['bun', { 'bun.lock': '{}' }, /bun install --frozen-lockfile/],
     ['none', {}, /^npm install /],
   ])('%s', async (_name, files, command) => {

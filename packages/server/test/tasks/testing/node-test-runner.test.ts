@@ -23,7 +23,8 @@ test('a node:test suite is run file by file, with every kind of outcome', async 
     ].join('\n'),
     'lib/shared.js': "import { test } from 'node:test';\nexport const shared = () => test('from a helper', () => {});",
     'import.test.js': "import './nope.js';",
-    'hook.test.js': "import { before, describe, it } from 'node:test';\ndescribe('h', () => { before(() => { throw new Error('hook broke'); }); it('one', () => {}); });",
+    'hook.test.js':
+      "import { before, describe, it } from 'node:test';\ndescribe('h', () => { before(() => { throw new Error('hook broke'); }); it('one', () => {}); });",
     'late.test.js': "import { it } from 'node:test';\nit('late', () => { setTimeout(() => { throw new Error('too late'); }, 20); });",
     'plain.test.js': "console.log('no test at all');",
     [oddName]: oneTest('odd'),
@@ -31,18 +32,30 @@ test('a node:test suite is run file by file, with every kind of outcome', async 
   });
   expect((await findRunner(projectFiles(folder))).name).toBe('node-test');
   const units = (await listUnits(nodeTest, folder)).sort();
-  expect(units).toEqual(['[id].test.js', oddName, 'hook.test.js', 'import.test.js', 'late.test.js', 'plain.test.js', 'test/mixed.js'].sort());
+  expect(units).toEqual(
+    ['[id].test.js', oddName, 'hook.test.js', 'import.test.js', 'late.test.js', 'plain.test.js', 'test/mixed.js'].sort(),
+  );
 
   const { results } = await runUnits(nodeTest, folder, units);
   const of = (unit: string) => results.find((result) => result.unit === unit);
   expect(inShort(results.filter(({ outcome }) => outcome === 'passed'))).toEqual([
-    '[id].test.js: passed', '  passed in brackets',
-    `${oddName}: passed`, '  passed odd',
-    'plain.test.js: passed', '  passed plain.test.js',
+    '[id].test.js: passed',
+    '  passed in brackets',
+    `${oddName}: passed`,
+    '  passed odd',
+    'plain.test.js: passed',
+    '  passed plain.test.js',
   ]);
   expect(inShort(results.filter(({ unit }) => unit === 'test/mixed.js'))).toEqual([
-    'test/mixed.js: failed', '  passed s > ok', '  skipped s > left out', '  skipped s > later', '  skipped s > unready', '  failed s > bad',
-    '  passed parent > child', '  passed parent', '  passed from a helper',
+    'test/mixed.js: failed',
+    '  passed s > ok',
+    '  skipped s > left out',
+    '  skipped s > later',
+    '  skipped s > unready',
+    '  failed s > bad',
+    '  passed parent > child',
+    '  passed parent',
+    '  passed from a helper',
   ]);
   expect(of('test/mixed.js')?.cases[4]).toMatchObject({ file: 'test/mixed.js', line: 5 });
   expect(of('import.test.js')).toMatchObject({ outcome: 'error', message: expect.stringContaining('nope.js') });
@@ -51,7 +64,9 @@ test('a node:test suite is run file by file, with every kind of outcome', async 
 }, 60_000);
 
 test('a file that ends its process too early does not pass for the tests it never ran', async () => {
-  const folder = givenModule('node --test', { 'exit.test.js': "import { it } from 'node:test';\nit('exits', () => { process.exit(7); });\nit('never', () => {});" });
+  const folder = givenModule('node --test', {
+    'exit.test.js': "import { it } from 'node:test';\nit('exits', () => { process.exit(7); });\nit('never', () => {});",
+  });
   const { results } = await runUnits(nodeTest, folder, ['exit.test.js']);
   expect(results).toMatchObject([{ outcome: 'error' }]);
   expect(results[0]?.cases.filter((one) => one.outcome === 'passed')).toEqual([]);
@@ -75,7 +90,10 @@ test('a build of the script runs before the files are looked for and run, and it
 }, 60_000);
 
 test('coverage comes as lcov of the project’s own files', async () => {
-  const folder = givenModule('node --test', { 'src/f.js': 'export const f = (x) => {\n  if (x) return 1;\n  return 2;\n};\n', 'f.test.js': "import { test } from 'node:test';\nimport { f } from './src/f.js';\ntest('f', () => { f(1); });" });
+  const folder = givenModule('node --test', {
+    'src/f.js': 'export const f = (x) => {\n  if (x) return 1;\n  return 2;\n};\n',
+    'f.test.js': "import { test } from 'node:test';\nimport { f } from './src/f.js';\ntest('f', () => { f(1); });",
+  });
   const { results, lcov } = await runUnits(nodeTest, folder, ['f.test.js'], { ...plainOptions, coverage: true });
   expect(inShort(results)).toEqual(['f.test.js: passed', '  passed f']);
   expect(lcov).toMatch(/SF:src\/f\.js\n[\s\S]*DA:3,0\n/);
@@ -83,5 +101,7 @@ test('coverage comes as lcov of the project’s own files', async () => {
 
 test('without a test script, files that import node:test are the sign', async () => {
   expect((await findRunner(projectFiles(givenModule(undefined, { 'a.test.js': oneTest('a') })))).name).toBe('node-test');
-  await expect(findRunner(projectFiles(givenModule(undefined, { 'a.test.js': '' })))).rejects.toMatchObject({ code: 'test.runner_unknown' });
+  await expect(findRunner(projectFiles(givenModule(undefined, { 'a.test.js': '' })))).rejects.toMatchObject({
+    code: 'test.runner_unknown',
+  });
 });

@@ -48,7 +48,11 @@ export function hasProgram(name: string): boolean {
 /** The files of a folder but for what is installed, as a commit of it would have them. */
 export function projectFiles(folder: string): ProjectFiles {
   return {
-    paths: globSync('**', { cwd: folder, exclude: (entry) => entry.name === 'node_modules' || entry.name === 'target', withFileTypes: true })
+    paths: globSync('**', {
+      cwd: folder,
+      exclude: (entry) => entry.name === 'node_modules' || entry.name === 'target',
+      withFileTypes: true,
+    })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)),
     read: async (path) => (existsSync(join(folder, path)) ? readFileSync(join(folder, path), 'utf8') : undefined),
@@ -77,7 +81,9 @@ export function runInFolder(command: string, folder: string): RunOutput {
   const outputFolder = mkdtempSync(join(tmpdir(), 'helix-output-'));
   onTestFinished(() => rmSync(outputFolder, { recursive: true, force: true }));
   // The variables of the vitest we run in would reach the one we start.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(?:VITEST|NODE_ENV$|NODE_OPTIONS$|NODE_V8_COVERAGE$|TEST$)/.test(name)));
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(?:VITEST|NODE_ENV$|NODE_OPTIONS$|NODE_V8_COVERAGE$|TEST$)/.test(name)),
+  );
   env['PATH'] = `${dirname(process.execPath)}:${env['PATH'] ?? ''}`;
   const ran = spawnSync('/bin/sh', ['-c', command], { cwd: folder, env: { ...env, HELIX_OUTPUT_DIR: outputFolder }, maxBuffer: 2 ** 28 });
   return {

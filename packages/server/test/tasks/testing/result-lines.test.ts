@@ -5,12 +5,17 @@ import { inShort, outputOf } from './project-folder.ts';
 
 const root = '/pool/w1';
 const line = (value: object) => `${JSON.stringify(value)}\n`;
-const told = (unit: string, name: string, outcome: string) => line({ is: 'case', unit: `${root}/${unit}`, name: ['s', name], outcome, durationMs: 3 });
+const told = (unit: string, name: string, outcome: string) =>
+  line({ is: 'case', unit: `${root}/${unit}`, name: ['s', name], outcome, durationMs: 3 });
 const over = (unit: string) => line({ is: 'unit', unit: `${root}/${unit}`, durationMs: 40 });
-const read = (lines: string, exitCode: number, units = ['a', 'b'], err = '') => parseResultLines(outputOf(exitCode, { 'file:root': `${root}\n`, 'file:results.jsonl': lines, err }), units);
+const read = (lines: string, exitCode: number, units = ['a', 'b'], err = '') =>
+  parseResultLines(outputOf(exitCode, { 'file:root': `${root}\n`, 'file:results.jsonl': lines, err }), units);
 
 test('lines become results in the order of the units asked for', async () => {
-  const results = await read(told('b', 'x', 'failed') + over('b') + told('a', 'x', 'passed') + told('a', 'y', 'skipped') + over('a') + over('c'), 1);
+  const results = await read(
+    told('b', 'x', 'failed') + over('b') + told('a', 'x', 'passed') + told('a', 'y', 'skipped') + over('a') + over('c'),
+    1,
+  );
   expect(inShort(results)).toEqual(['a: passed', '  passed s > x', '  skipped s > y', 'b: failed', '  failed s > x']);
   expect(results[0]?.durationMs).toBe(40);
 });
@@ -51,7 +56,13 @@ test('nothing passes that was not told to have passed, whatever stands in the fi
 });
 
 test('JSON of the wrong shape is passed over', async () => {
-  const shapes = [line({ is: 'case', unit: `${root}/a`, name: 'x', outcome: 'passed' }), line({ is: 'case', unit: `${root}/a`, name: [], outcome: 'great' }), 'null\n', '[]\n', line({ is: 'unit' })];
+  const shapes = [
+    line({ is: 'case', unit: `${root}/a`, name: 'x', outcome: 'passed' }),
+    line({ is: 'case', unit: `${root}/a`, name: [], outcome: 'great' }),
+    'null\n',
+    '[]\n',
+    line({ is: 'unit' }),
+  ];
   expect(inShort(await read(shapes.join(''), 0, ['a']))).toEqual(['a: missing']);
 });
 

@@ -3,10 +3,13 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { quotePath, quoteWord, splitShell } from '../../../src/tasks/testing/shell-words.ts';
 
-const hostile = ["a b'c\"$(x)\n-ü.test.js", '-rf', '', '~', '*', '#x', '!!', '\\', '`id`', "''", '\t', '$HOME', 'a=b', '{a,b}', '日本'];
+const hostile = ['a b\'c"$(x)\n-ü.test.js', '-rf', '', '~', '*', '#x', '!!', '\\', '`id`', "''", '\t', '$HOME', 'a=b', '{a,b}', '日本'];
 
 test('every text comes through /bin/sh as one unchanged word', () => {
-  const samples = fc.sample(fc.string({ unit: 'grapheme' }).filter((text) => !text.includes('\0')), { numRuns: 300, seed: 7 });
+  const samples = fc.sample(
+    fc.string({ unit: 'grapheme' }).filter((text) => !text.includes('\0')),
+    { numRuns: 300, seed: 7 },
+  );
   const words = [...hostile, ...samples];
   const { stdout } = spawnSync('/bin/sh', ['-c', `printf '%s\\0' ${words.map(quoteWord).join(' ')}`], { encoding: 'utf8' });
   expect(stdout.split('\0').slice(0, -1)).toEqual(words.map((word) => word.toWellFormed()));

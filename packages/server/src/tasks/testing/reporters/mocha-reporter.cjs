@@ -2,7 +2,7 @@
 // and by `--reporter`, to append a line of JSON for every test to `results.jsonl` (see `result-lines.ts`).
 //
 // HELIX_UNITS `list`: writes the files that would run to `list.json` and runs none of them.
-// Otherwise `units` in the output folder holds the files to run, absolute or relative, each ended by NUL.
+// Otherwise `units` in the output folder holds the files to run, each ended by NUL.
 const { appendFileSync, readFileSync, realpathSync, writeFileSync } = require('node:fs');
 const { dirname, resolve } = require('node:path');
 
@@ -21,7 +21,15 @@ function textOf(error) {
 }
 
 function chooseFiles(Mocha) {
-  const wanted = process.env.HELIX_UNITS === 'list' ? undefined : new Set(readFileSync(`${folder}/units`, 'utf8').split('\0').filter(Boolean).map((unit) => resolve(unit)));
+  const wanted =
+    process.env.HELIX_UNITS === 'list'
+      ? undefined
+      : new Set(
+          readFileSync(`${folder}/units`, 'utf8')
+            .split('\0')
+            .filter(Boolean)
+            .map((unit) => resolve(unit)),
+        );
 
   // Files given by `--file` set things up for all others: they always run and are no units.
   const divide = (mocha) => {

@@ -9,12 +9,18 @@ import { relative, resolve } from 'node:path';
 import { inspect } from 'node:util';
 
 const folder = process.env.HELIX_OUTPUT_DIR;
-const units = new Set(readFileSync(`${folder}/units`, 'utf8').split('\0').filter(Boolean).map((unit) => resolve(unit)));
+const units = new Set(
+  readFileSync(`${folder}/units`, 'utf8')
+    .split('\0')
+    .filter(Boolean)
+    .map((unit) => resolve(unit)),
+);
 const messageLimit = 16_000;
 
 const textOf = (error) => {
   const cause = error?.cause ?? error;
-  const text = cause instanceof Error || typeof cause?.stack === 'string' ? String(cause.stack) : typeof cause === 'string' ? cause : inspect(cause);
+  const text =
+    cause instanceof Error || typeof cause?.stack === 'string' ? String(cause.stack) : typeof cause === 'string' ? cause : inspect(cause);
   return text.slice(0, messageLimit);
 };
 const isSet = (mark) => mark !== undefined && mark !== false;

@@ -23,7 +23,8 @@ function linesOfTasks(unit, tasks, names, lines) {
     const state = task.result?.state;
     if (task.type === 'suite') {
       // A suite fails by itself when its hooks do.
-      if (state === 'fail' && task.result.errors?.length) lines.push({ is: 'error', unit, message: `${path.join(' > ')}\n${messageOf(task.result.errors)}` });
+      if (state === 'fail' && task.result.errors?.length)
+        lines.push({ is: 'error', unit, message: `${path.join(' > ')}\n${messageOf(task.result.errors)}` });
       linesOfTasks(unit, task.tasks, path, lines);
     } else {
       const unasked = task.mode === 'skip' || task.mode === 'todo' || state === 'skip' || state === 'todo' || state === undefined;
@@ -40,6 +41,8 @@ export default class HelixReporter {
 
   onInit(vitest) {
     this.root = vitest.config?.root ?? this.root;
+    // They are for the whole suite; those for globs have no option that takes them back.
+    if (vitest.config?.coverage) delete vitest.config.coverage.thresholds;
   }
 
   tellFile(task) {
@@ -58,7 +61,10 @@ export default class HelixReporter {
   tellErrors(errors) {
     for (const error of errors ?? []) {
       const path = error?.VITEST_TEST_PATH;
-      appendFileSync(file, `${JSON.stringify({ is: 'error', unit: path ? resolve(this.root, path) : undefined, message: textOf(error) })}\n`);
+      appendFileSync(
+        file,
+        `${JSON.stringify({ is: 'error', unit: path ? resolve(this.root, path) : undefined, message: textOf(error) })}\n`,
+      );
     }
   }
 

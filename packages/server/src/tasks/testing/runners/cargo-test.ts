@@ -12,7 +12,9 @@ const metadata = z.object({
       id: z.string(),
       name: z.string(),
       manifest_path: z.string(),
-      targets: z.array(z.object({ name: z.string(), kind: z.array(z.string()), test: z.boolean().default(true), doctest: z.boolean().default(false) })),
+      targets: z.array(
+        z.object({ name: z.string(), kind: z.array(z.string()), test: z.boolean().default(true), doctest: z.boolean().default(false) }),
+      ),
     }),
   ),
   workspace_members: z.array(z.string()),
@@ -50,7 +52,10 @@ export const cargoTest: TestRunner = {
       // Once for all, so that the time to compile is not taken for the first unit's own.
       `cargo test --no-run ${[...new Set(units.map(packageOf))].map((crate) => `-p ${quoteWord(crate)}`).join(' ')} >&2`,
       EACH_UNIT,
-      ...units.map((unit, number) => `each_unit ${number} cargo test ${[...targetArgs(unit), ...options.args].map(quoteWord).join(' ')} -- --test-threads=1`),
+      ...units.map(
+        (unit, number) =>
+          `each_unit ${number} cargo test ${[...targetArgs(unit), ...options.args].map(quoteWord).join(' ')} -- --test-threads=1`,
+      ),
       EXIT_FAILED,
     ].join('\n');
   },
@@ -110,7 +115,9 @@ interface Libtest {
 function parseLibtest(text: string, unit: string, root: string | undefined): Libtest {
   const cases: TestCase[] = [];
   const messages = new Map<string, string>();
-  for (const [, name = '', said = ''] of text.matchAll(/^---- (.+?)(?: stdout)? ----\n([\s\S]*?)(?=^---- .+ ----$|^failures:$|^test result: )/gm)) {
+  for (const [, name = '', said = ''] of text.matchAll(
+    /^---- (.+?)(?: stdout)? ----\n([\s\S]*?)(?=^---- .+ ----$|^failures:$|^test result: )/gm,
+  )) {
     messages.set(name, boundMessage(said));
   }
   const starts = [...text.matchAll(/^test (.+?) \.\.\. /gm)];
@@ -132,7 +139,9 @@ function parseLibtest(text: string, unit: string, root: string | undefined): Lib
 /** The sum over all summaries: documentation examples can come in two parts. */
 function readSummaries(text: string): Libtest['summary'] {
   let sum: Libtest['summary'];
-  for (const found of text.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;[^\n]*?(?:finished in (\d+(?:\.\d+)?)s)?$/gm)) {
+  for (const found of text.matchAll(
+    /^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;[^\n]*?(?:finished in (\d+(?:\.\d+)?)s)?$/gm,
+  )) {
     const [passed = 0, failed = 0, ignored = 0, seconds = 0] = found.slice(1).map((part) => Number(part ?? 0));
     sum = {
       passed: (sum?.passed ?? 0) + passed,

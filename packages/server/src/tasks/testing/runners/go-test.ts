@@ -26,12 +26,19 @@ const compilerBytes = 1024 * 1024;
 async function moduleFolders(files: ProjectFiles): Promise<string[]> {
   const work = await files.read('go.work');
   if (work === undefined) return ['.'];
-  const words = work.replace(/\/\/.*$/gm, '').match(/^use\s*\([\s\S]*?\)|^use\s+\S+/gm)?.join(' ').replace(/\buse\b|[()"]/g, ' ').split(/\s+/) ?? [];
+  const words =
+    work
+      .replace(/\/\/.*$/gm, '')
+      .match(/^use\s*\([\s\S]*?\)|^use\s+\S+/gm)
+      ?.join(' ')
+      .replace(/\buse\b|[()"]/g, ' ')
+      .split(/\s+/) ?? [];
   const folders = words.filter(Boolean).map((folder) => posix.normalize(folder).replace(/\/$/, ''));
   return folders.length > 0 ? folders : ['.'];
 }
 
-const patternsOf = (folders: readonly string[]): string => folders.map((folder) => quoteWord(folder === '.' ? './...' : `./${folder}/...`)).join(' ');
+const patternsOf = (folders: readonly string[]): string =>
+  folders.map((folder) => quoteWord(folder === '.' ? './...' : `./${folder}/...`)).join(' ');
 const packagesOf = (units: readonly string[]): string => units.map((unit) => quotePath(unit === '.' ? '.' : `./${unit}`)).join(' ');
 
 /** Go modules and workspaces: a unit is the folder of a package that has tests. Every `go test` result is a fresh one. */
@@ -148,7 +155,8 @@ function settlePackage(unit: string, told: PackageTold | undefined, root: string
     return { unit, name, outcome, durationMs: test.durationMs, message, ...findLocation(message, { root, unit }) };
   });
   const result: UnitResult = { unit, outcome: 'passed', durationMs: told.durationMs, cases };
-  if (told.outcome === undefined) return { ...result, outcome: 'missing', message: `it stopped after ${cases.length} of its tests; ${end}` };
+  if (told.outcome === undefined)
+    return { ...result, outcome: 'missing', message: `it stopped after ${cases.length} of its tests; ${end}` };
   if (cases.some((one) => one.outcome === 'failed')) return { ...result, outcome: 'failed' };
   if (told.outcome !== 'fail') return result;
   return failOutsideTests(result, told.output.trim() || end);

@@ -9,8 +9,10 @@ import { listingFailed, NOTE_ROOT, parseJson, readRoot, readText, relativeToRoot
 import { quoteWord } from '../shell-words.ts';
 import type { ProjectFiles, TestOptions, TestRunner } from '../test-runner.ts';
 
-const FLAGS = /^(?:-[bieofuhv]|--(?:all|automock|bail|cache|changedFilesWithAncestor|ci|clearMocks|colors|coverage|collectCoverage|debug|detectLeaks|detectOpenHandles|errorOnDeprecated|expand|findRelatedTests|forceExit|injectGlobals|json|lastCommit|listTests|logHeapUsage|noStackTrace|notify|onlyChanged|onlyFailures|openHandlesTimeout|passWithNoTests|randomize|resetMocks|resetModules|restoreMocks|runInBand|runTestsByPath|showConfig|showSeed|silent|skipFilter|testLocationInResults|updateSnapshot|useStderr|verbose|waitNextEventLoopTurnForUnhandledRejectionEvents|watch|watchAll|watchman|workerThreads))$/;
-const DROPPED = /^(?:-[bifouw]|--(?:bail|json|outputFile|reporters|coverage|collectCoverage|coverageReporters|coverageDirectory|coverageThreshold|watch|watchAll|watchman|runInBand|maxWorkers|onlyChanged|onlyFailures|changedSince|lastCommit|updateSnapshot|shard|findRelatedTests|runTestsByPath|listTests|notify))$/;
+const FLAGS =
+  /^(?:-[bieofuhv]|--(?:all|automock|bail|cache|changedFilesWithAncestor|ci|clearMocks|colors|coverage|collectCoverage|debug|detectLeaks|detectOpenHandles|errorOnDeprecated|expand|findRelatedTests|forceExit|injectGlobals|json|lastCommit|listTests|logHeapUsage|noStackTrace|notify|onlyChanged|onlyFailures|openHandlesTimeout|passWithNoTests|randomize|resetMocks|resetModules|restoreMocks|runInBand|runTestsByPath|showConfig|showSeed|silent|skipFilter|testLocationInResults|updateSnapshot|useStderr|verbose|waitNextEventLoopTurnForUnhandledRejectionEvents|watch|watchAll|watchman|workerThreads))$/;
+const DROPPED =
+  /^(?:-[bifouw]|--(?:bail|json|outputFile|reporters|coverage|collectCoverage|coverageReporters|coverageDirectory|coverageThreshold|watch|watchAll|watchman|runInBand|maxWorkers|onlyChanged|onlyFailures|changedSince|lastCommit|updateSnapshot|shard|findRelatedTests|runTestsByPath|listTests|notify))$/;
 
 const listed = z.array(z.string());
 const coverageFolder = '"$HELIX_OUTPUT_DIR/coverage"';
@@ -45,7 +47,11 @@ export const jest: TestRunner = {
   async list(files, options) {
     const { script, start, patterns } = await invocation(files, options);
     return {
-      command: [NOTE_ROOT, ...jsPrelude(script), `exec ${start} --watchAll=false --listTests --json ${patterns.length > 0 ? `-- ${patterns.join(' ')}` : ''}`.trim()].join('\n'),
+      command: [
+        NOTE_ROOT,
+        ...jsPrelude(script),
+        `exec ${start} --watchAll=false --listTests --json ${patterns.length > 0 ? `-- ${patterns.join(' ')}` : ''}`.trim(),
+      ].join('\n'),
     };
   },
 

@@ -4,13 +4,15 @@ import type { TestCase, UnitResult } from '@helixcode/protocol/test/test-result'
 import { findLocation } from '../find-location.ts';
 import { type JunitCase, parseJunit } from '../junit-xml.ts';
 import { failOutsideTests } from '../result-lines.ts';
-import { describeEnd, NOTE_ROOT, readRoot, readText, relativeToRoot } from '../run-output.ts';
+import { describeEnd, NOTE_ROOT, readRoot, relativeToRoot } from '../run-output.ts';
 import { quotePath, quoteWord } from '../shell-words.ts';
 import type { RunOutput, TestOptions, TestRunner } from '../test-runner.ts';
 
 function configured(options: TestOptions) {
   if (options.junit) return options.junit;
-  throw new CodedError('config.invalid', 'runner "junit" needs tools.test.junit with command, files and junit', { next: 'helix config check' });
+  throw new CodedError('config.invalid', 'runner "junit" needs tools.test.junit with command, files and junit', {
+    next: 'helix config check',
+  });
 }
 
 /** The part of a glob before its first wildcard: where to look. */
@@ -22,8 +24,10 @@ const fixedFolder = (glob: string): string => posix.dirname(`${glob.replace(/[*?
 function findFiles(glob: string): string[] {
   const [, before = '', choices, after = ''] = /^(.*?)\{([^{}]*)\}(.*)$/s.exec(glob) ?? [];
   if (choices !== undefined) return choices.split(',').flatMap((choice) => findFiles(`${before}${choice}${after}`));
+  const folder = posix.normalize(fixedFolder(glob));
+  const from = folder === '.' ? '.' : `./${folder}`;
   const pattern = `./${posix.normalize(glob)}`.replace(/\*\*\//g, '*').replace(/\*+/g, '*');
-  return [`find ${quoteWord(`./${fixedFolder(glob)}`)} -name node_modules -prune -o -type f -path ${quoteWord(pattern)} -print 2>/dev/null`];
+  return [`find ${quoteWord(from)} -name node_modules -prune -o -type f -path ${quoteWord(pattern)} -print 2>/dev/null`];
 }
 
 /**
@@ -79,7 +83,9 @@ export const junitCommand: TestRunner = {
       if (own.length === 0) return { unit, outcome: 'missing', durationMs, cases: own, message: `it gave no result; ${hint}${end}` };
       return { unit, outcome: own.some((one) => one.outcome === 'failed') ? 'failed' : 'passed', durationMs, cases: own };
     });
-    const lostFailures = lost.filter((one) => one.outcome === 'failed').map((one) => `${one.name} failed, and the JUnit XML names no file for it\n${one.message ?? ''}`);
+    const lostFailures = lost
+      .filter((one) => one.outcome === 'failed')
+      .map((one) => `${one.name} failed, and the JUnit XML names no file for it\n${one.message ?? ''}`);
     const unexplained = output.exitCode !== 0 && results.every((one) => one.outcome === 'passed') ? [end] : [];
     const problems = [...errors, ...lostFailures, ...unexplained];
     return { results: problems.length === 0 ? results : results.map((one) => failOutsideTests(one, problems.join('\n\n'))) };
@@ -103,13 +109,21 @@ function findUnit(one: JunitCase, units: readonly string[], root: string | undef
   if (units.length === 1) return units[0];
   const paths = [one.file, ...one.suites.toReversed(), one.className].flatMap((path) => (path ? (relativeToRoot(path, root) ?? []) : []));
   for (const path of paths) {
-    const unit = units.includes(path) ? path : onlyOne(units.filter((candidate) => candidate.endsWith(`/${path}`) || path.endsWith(`/${candidate}`)));
+    const unit = units.includes(path)
+      ? path
+      : onlyOne(units.filter((candidate) => candidate.endsWith(`/${path}`) || path.endsWith(`/${candidate}`)));
     if (unit !== undefined) return unit;
   }
   // `a.b.TestC` for a/b/TestC.java, `tests.test_a.TestB` for tests/test_a.py
   const dotted = (unit: string) => unit.replace(/\.[^./]+$/, '').replaceAll('/', '.');
   const within = (name: string) => `.${name}.`;
-  return onlyOne(units.filter((unit) => one.className !== '' && (within(one.className).startsWith(within(dotted(unit))) || within(dotted(unit)).endsWith(within(one.className)))));
+  return onlyOne(
+    units.filter(
+      (unit) =>
+        one.className !== '' &&
+        (within(one.className).startsWith(within(dotted(unit))) || within(dotted(unit)).endsWith(within(one.className))),
+    ),
+  );
 }
 
 const onlyOne = (units: readonly string[]): string | undefined => (units.length === 1 ? units[0] : undefined);

@@ -72,7 +72,12 @@ export const mocha: TestRunner = {
       ...jsPrelude(script),
       placeUnits(units),
       ...(options.coverage
-        ? [`if command -v c8 >/dev/null 2>&1; then ${cover}${start}\nelse ${start}\nfi`, 'status=$?', collectLcov(coverageFolder), 'exit $status']
+        ? [
+            `if command -v c8 >/dev/null 2>&1; then ${cover}${start}\nelse ${start}\nfi`,
+            'status=$?',
+            collectLcov(coverageFolder),
+            'exit $status',
+          ]
         : runThen(start, [])),
     ].join('\n');
   },

@@ -13,9 +13,11 @@ import type { ProjectFiles, TestRunner } from '../test-runner.ts';
 const checkout = z.object({ typescript: z.boolean(), files: z.array(z.string()) });
 
 /** Options of node with a value of their own word. */
-const WITH_VALUE = /^(?:-r|-C|-e|--(?:import|require|loader|experimental-loader|conditions|env-file|env-file-if-exists|input-type|title|test-name-pattern|test-skip-pattern|test-coverage-include|test-coverage-exclude|test-reporter|test-reporter-destination|test-timeout|test-shard|test-concurrency|test-isolation|experimental-test-isolation|watch-path))$/;
+const WITH_VALUE =
+  /^(?:-r|-C|-e|--(?:import|require|loader|experimental-loader|conditions|env-file|env-file-if-exists|input-type|title|test-name-pattern|test-skip-pattern|test-coverage-include|test-coverage-exclude|test-reporter|test-reporter-destination|test-timeout|test-shard|test-concurrency|test-isolation|experimental-test-isolation|watch-path))$/;
 /** What we say ourselves, and what is for the whole suite. */
-const DROPPED = /^--(?:test|watch|watch-path|test-reporter|test-reporter-destination|test-shard|test-concurrency|test-isolation|experimental-test-isolation|experimental-test-coverage|test-coverage-(?:lines|branches|functions))$/;
+const DROPPED =
+  /^--(?:test|watch|watch-path|test-reporter|test-reporter-destination|test-shard|test-concurrency|test-isolation|experimental-test-isolation|experimental-test-coverage|test-coverage-(?:lines|branches|functions))$/;
 
 interface NodeTestArgs {
   options: string[];

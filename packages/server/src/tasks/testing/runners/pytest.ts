@@ -16,7 +16,10 @@ const PREPARE = [
 ];
 
 const start = (options: TestOptions, mode: 'list' | 'run'): string =>
-  [`HELIX_COVERAGE=${options.coverage ? 1 : 0} exec python3 "$HELIX_OUTPUT_DIR/run-pytest.py" ${mode}`, ...options.args.map(quoteWord)].join(' ');
+  [
+    `HELIX_COVERAGE=${options.coverage ? 1 : 0} exec python3 "$HELIX_OUTPUT_DIR/run-pytest.py" ${mode}`,
+    ...options.args.map(quoteWord),
+  ].join(' ');
 
 /** pytest 6 and newer, with the project's own configuration and plugins: a unit is a file that has tests. */
 export const pytest: TestRunner = {
