@@ -21,13 +21,13 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function exitStatusOf(argv: readonly string[], readerGone: AbortSignal): Promise<number> {
   let flags: GlobalFlags = { format: 'text', color: true, input: true, server: undefined, home: undefined };
   try {
-    const taken = takeGlobalFlags(argv);
-    flags = taken.flags;
-    if (taken.rest[0] === '__complete') {
+    if (argv[0] === '__complete') {
       const { printCompletions } = await import('./print-completions.ts');
-      await printCompletions(taken.rest.slice(1), createContext(flags, readerGone));
+      await printCompletions(argv.slice(1), createContext(flags, readerGone));
       return 0;
     }
+    const taken = takeGlobalFlags(argv);
+    flags = taken.flags;
     return await runCommand(taken.rest, flags, readerGone);
   } catch (error) {
     if (readerGone.aborted) return 0;
@@ -48,7 +48,8 @@ async function runCommand(args: readonly string[], flags: GlobalFlags, readerGon
 }
 
 function badUsage(said: string, args: readonly string[]): CodedError {
-  const flagAt = args.findIndex((arg) => arg.startsWith('-'));
-  const command = said.startsWith('there is no command') ? [] : args.slice(0, flagAt < 0 ? 2 : Math.min(flagAt, 2));
+  const unknown = /^there is no command ([^;\s]+)/.exec(said)?.[1];
+  const end = args.findIndex((arg) => arg === unknown || arg.startsWith('-'));
+  const command = args.slice(0, end < 0 ? 2 : Math.min(end, 2));
   return new CodedError('cli.bad_usage', said.trim().replaceAll('\n', '; '), { next: ['helix', ...command, '--help'].join(' ') });
 }

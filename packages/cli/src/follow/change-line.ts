@@ -15,13 +15,13 @@ export function changeLine(change: Change, model: TaskModel): string | undefined
   const name = oneLine(node.name);
   switch (node.state) {
     case 'running':
-      return `running: ${name}${node.worker === undefined ? '' : ` on ${oneLine(node.worker)}`}`;
+      return `running: ${name}`;
     case 'failed':
-      return `failed: ${name}${duration(node)}${node.failure ? `: ${oneLine(node.failure.message)}` : ''}`;
+      return `failed: ${name}${place(node)}${duration(node)}${node.failure ? `: ${oneLine(node.failure.message)}` : ''}`;
     case 'completed': {
       const { progress } = model.nodes.get(model.root) ?? {};
       const standing = node.id !== model.root && progress && progress.total > 0 ? ` [${progress.done}/${progress.total}]` : '';
-      return `completed: ${name}${duration(node)}${standing}`;
+      return `completed: ${name}${place(node)}${duration(node)}${standing}`;
     }
     case 'cancelled':
       return `cancelled: ${name}`;
@@ -32,6 +32,10 @@ export function changeLine(change: Change, model: TaskModel): string | undefined
     case 'blocked':
       return undefined;
   }
+}
+
+function place(node: TaskNode): string {
+  return node.worker === undefined ? '' : ` on ${oneLine(node.worker)}`;
 }
 
 function duration(node: TaskNode): string {

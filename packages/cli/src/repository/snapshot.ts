@@ -84,7 +84,7 @@ function commitTree(tree: string, parents: string[], seconds: string, cwd: strin
   const person = (role: 'AUTHOR' | 'COMMITTER') => ({
     [`GIT_${role}_NAME`]: 'HelixCode',
     [`GIT_${role}_EMAIL`]: 'helix@localhost',
-    [`GIT_${role}_DATE`]: `${seconds} +0000`,
+    [`GIT_${role}_DATE`]: `@${seconds} +0000`,
   });
   return gitText(['commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-m', 'Working tree'], {
     cwd,

@@ -1,0 +1,85 @@
+import { EXIT_CODES } from '@helixcode/protocol/exit-codes';
+import { describe, expect, test } from 'vitest';
+import { givenCheckout, givenFolder, runHelix } from './support.ts';
+
+test('help names every command, and each has help of its own', async () => {
+  const { status, stdout, stderr } = await runHelix(['--help']);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(stdout).toMatchSnapshot();
+  const commands = ['up', 'test', 'exec', 'workers', 'workers add', 'tasks logs', 'events', 'completion'];
+  const helps = await Promise.all(commands.map((command) => runHelix([...command.split(' '), '--help'])));
+  expect(helps.map((help) => help.status)).toEqual(commands.map(() => 0));
+  expect(helps.map((help) => help.stdout).join('\n')).toMatchSnapshot();
+});
+
+test('help on exit codes prints the table that the program goes by', async () => {
+  const { stdout } = await runHelix(['help', 'exit-codes']);
+  expect(stdout).toBe(Object.values(EXIT_CODES).map(({ status, meaning }) => `${status}\t${meaning}\n`).join(''));
+  expect(JSON.parse((await runHelix(['--json', 'help', 'exit-codes'])).stdout)).toMatchObject({ items: Object.values(EXIT_CODES) });
+});
+
+describe('a wrong command line is exit 2, and says what was meant', () => {
+  test.each([
+    [['wokers'], 'there is no command wokers; did you mean workers?', 'helix --help'],
+    [['workers', 'ad'], 'there is no command ad; did you mean add?', 'helix workers --help'],
+    [['exec', '--onn', 'x', '--', 'ls'], 'there is no flag --onn; did you mean --on?', 'helix exec --help'],
+    [['tasks', 'show'], 'task is missing', 'helix tasks show --help'],
+    [['tasks', 'list', '--state', 'done'], '--state is done, expected one of blocked, pending, running', 'helix tasks list --help'],
+    [['test', '--max-slots', 'many'], 'many', 'helix test --help'],
+    [['status', '--server'], '--server needs a value', 'helix --help'],
+    [['workers', 'add'], 'name either an address or --local and a name', 'helix workers add --help'],
+    [['workers', 'add', 'ada@host:99999'], 'ada@host:99999 is not an address', 'helix workers add --help'],
+    [['completion', 'bsh'], 'did you mean bash?', 'helix completion bash'],
+  ])('%j', async (args, message, next) => {
+    const { status, stdout, stderr } = await runHelix(args);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(`next: ${next}\n`);
+  });
+});
+
+test('with --json an error is one JSON document on stderr, wherever the flag stands', async () => {
+  const home = givenFolder();
+  const expected = { error: { code: 'server.unreachable', message: `no server runs on this machine (there is none in ${home})`, next: 'helix up' } };
+  for (const args of [['--json', 'status', '--home', home], ['status', `--home=${home}`, '--json']]) {
+    const { status, stdout, stderr } = await runHelix(args);
+    expect({ status, stdout, error: JSON.parse(stderr) as unknown }).toEqual({ status: 7, stdout: '', error: expected });
+  }
+});
+
+test('a server that does not answer is exit 7, a missing token exit 4, and a token is never shown to another machine', async () => {
+  const home = givenFolder();
+  const env = { HELIX_HOME: home };
+  expect(await runHelix(['status', '--server', 'http://127.0.0.1:9'], { env: { ...env, HELIX_TOKEN: 'x' } })).toMatchObject({
+    status: 7, stderr: expect.stringContaining('no server answers at http://127.0.0.1:9'),
+  });
+  expect(await runHelix(['status', '--server', 'http://helix.example.org'], { env })).toMatchObject({
+    status: 4, stderr: expect.stringContaining('there is no token for http://helix.example.org'),
+  });
+});
+
+test('config check names the wrong key, and a right file passes', async () => {
+  const { folder, write } = givenCheckout();
+  write({ 'helix.json': '{ "tools": { "tset": {} } }' });
+  const wrong = await runHelix(['config', 'check'], { cwd: folder });
+  expect(wrong).toMatchObject({ status: 2, stderr: expect.stringContaining('tools has no key tset; did you mean test?') });
+  write({ 'helix.json': '{ "tools": { "test": { "runner": "vitest" } } }' });
+  expect(await runHelix(['config', 'check', '--json'], { cwd: folder })).toMatchObject({ status: 0, stderr: '' });
+  expect(await runHelix(['config', 'check'], { cwd: folder, env: { HELIX_PORT: 'x' } })).toMatchObject({
+    status: 2, stderr: expect.stringContaining('HELIX_PORT is "x", expected a whole number'),
+  });
+});
+
+test('completions are offered for commands and flags', async () => {
+  const offered = async (...words: string[]): Promise<string[]> =>
+    (await runHelix(['__complete', ...words])).stdout.trim().split('\n').map((line) => line.split('\t')[0] ?? '');
+  expect(await offered('wor')).toEqual(['workers']);
+  expect(await offered('workers', 'a')).toEqual(['add', 'accept-key']);
+  expect(await offered('test', '--ju')).toEqual(['--junit']);
+  expect(await offered('--json', 'test', '--ju')).toEqual(['--junit']);
+  expect(await offered('status', '--js')).toEqual(['--json', '--jsonl']);
+});
+
+test('a reader that goes away ends the program without a word', async () => {
+  expect(await runHelix(['help', 'environment'], { readsStdout: false })).toEqual({ status: 0, stdout: '', stderr: '' });
+});
