@@ -33,6 +33,8 @@ export interface SdkVendor {
   /** Runs on the user's own machines: nothing is billed. */
   isLocal?: boolean;
   modelList: ModelList;
+  /** The command that gets a model which is not there. */
+  getModel?(model: string): string;
   model(settings: SdkSettings, request: ModelRequest): LanguageModelV4;
   options?(request: ModelRequest): SharedV4ProviderOptions;
   /** Last change to a request as it goes out: where the SDK would ask for something else than we did. */
@@ -49,7 +51,13 @@ export function sdkProvider(config: ProviderConfig, vendor: SdkVendor): ModelPor
 
   const priceOf = (model: string): ModelPrice | undefined =>
     config.models?.[model]?.price ?? (vendor.isLocal ? FREE : findModel(vendor.vendor, model)?.price);
-  const vendorCall = (model: string): VendorCall => ({ provider, model, keyVariable: vendor.keyVariable, secrets: config.apiKey ? [config.apiKey] : [] });
+  const vendorCall = (model: string): VendorCall => ({
+    provider,
+    model,
+    keyVariable: vendor.keyVariable,
+    getModel: vendor.getModel?.(model),
+    secrets: config.apiKey ? [config.apiKey] : [],
+  });
 
   return {
     provider,
