@@ -4,7 +4,7 @@ import type { Client } from '@helixcode/client/http-client';
 import { createLiveClient } from '@helixcode/client/live-client';
 
 import { givenHome, removeServer, startServer } from '../../test/support/server-process.ts';
-import { workersAreUp } from './steps.ts';
+import { workersAreUp } from '../../test/support/wait-for.ts';
 import { atLeast, atMost, type Measurement, quantile } from './measurement.ts';
 
 const SINGLE_TASKS = 200;

@@ -3,7 +3,8 @@ import { rmSync } from 'node:fs';
 import type { TestReport } from '@helixcode/protocol/test/test-result';
 import { mustRun } from '../demo/command.ts';
 import { givenHome, removeServer, startServer } from '../../test/support/server-process.ts';
-import { snapshotOf, taskIsSettled, workersAreUp } from './steps.ts';
+import { snapshotOf } from '../../test/support/hand-in.ts';
+import { taskIsSettled, workersAreUp } from '../../test/support/wait-for.ts';
 import { atLeast, atMost, type Measurement } from './measurement.ts';
 import { givenUnevenSuite, unevenTimesMs } from './uneven-suite.ts';
 

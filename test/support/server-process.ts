@@ -52,10 +52,13 @@ export async function startServer(home: string, env: Record<string, string> = {}
 
 /** Ends a server and its workers, and removes all they left. */
 export async function removeServer(server: ServerProcess): Promise<void> {
-  const { items } = await server.client.call('workers.list');
-  for (const worker of items) await server.client.call('workers.remove', { params: { worker: worker.id }, query: { force: true } });
-  await server.stop();
-  await removeHome(server.home);
+  try {
+    const { items } = await server.client.call('workers.list');
+    for (const worker of items) await server.client.call('workers.remove', { params: { worker: worker.id }, query: { force: true } });
+  } finally {
+    await server.stop();
+    await removeHome(server.home);
+  }
 }
 
 /** Ends the database that may still run from a data folder, and removes the folder. */

@@ -1,0 +1,46 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import path from 'node:path';
+
+/** The daemon that serves a worker whose things lie in `folder`, by its lock; `undefined` while there is none. */
+export function daemonOf(folder: string, workerId: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(path.join(folder, 'run', hostname(), workerId, 'lock'), 'utf8').split(' ')[0]);
+    return Number.isInteger(pid) && pid > 1 ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Processes whose command line `isMeant`. */
+export function processesWith(isMeant: (words: string[]) => boolean): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return isMeant(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0'));
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** The ssh clients that hold the link of a worker of the server with this data folder. */
+export function sshClientsOf(home: string, workerId: string): number[] {
+  const folder = path.join(home, 'ssh', workerId);
+  return processesWith((words) => words[0] === 'ssh' && words.some((word) => word.startsWith(folder)));
+}
+
+/** The PostgreSQL of a data folder; `undefined` when none runs. */
+export function postgresOf(home: string): number | undefined {
+  return processesWith(
+    (words) => path.basename(words[0] ?? '') === 'postgres' && words.some((word) => word.startsWith(path.join(home, 'postgres'))),
+  )[0];
+}
+
+/** Resident memory of a process in bytes. */
+export function residentBytes(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kilobytes) * 1024;
+}
