@@ -3,20 +3,24 @@ import { once } from 'node:events';
 
 export interface Ended {
   exitCode: number;
+  /** Empty where it was shown instead. */
   stdout: string;
   stderr: string;
 }
 
-/** Runs a program to its end and keeps what it says. With `show`, its stderr goes to ours as it comes. */
-export async function runCommand(
-  program: string,
-  args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv; show?: boolean } = {},
-): Promise<Ended> {
+export interface RunOptions {
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+  /** What of its output goes straight to ours: `progress` is its stderr. */
+  show?: 'nothing' | 'progress' | 'all';
+}
+
+/** Runs a program to its end and keeps what it says. */
+export async function runCommand(program: string, args: readonly string[], { cwd, env, show = 'nothing' }: RunOptions = {}): Promise<Ended> {
   const child = spawn(program, args, {
-    cwd: options.cwd,
-    env: options.env,
-    stdio: ['ignore', 'pipe', options.show ? 'inherit' : 'pipe'],
+    cwd,
+    env,
+    stdio: ['ignore', show === 'all' ? 'inherit' : 'pipe', show === 'nothing' ? 'pipe' : 'inherit'],
   });
   let stdout = '';
   let stderr = '';
@@ -26,8 +30,8 @@ export async function runCommand(
   return { exitCode: code ?? (signal ? 128 : 1), stdout, stderr };
 }
 
-/** The same, and an error that says what the command said when it fails. */
-export async function mustRun(program: string, args: readonly string[], options: Parameters<typeof runCommand>[2] = {}): Promise<string> {
+/** @throws Error with what the program said, when it fails; @returns its stdout */
+export async function mustRun(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { exitCode, stdout, stderr } = await runCommand(program, args, options);
   if (exitCode !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${exitCode}: ${(stderr || stdout).trim()}`);
   return stdout;
