@@ -1,8 +1,9 @@
+import type { AttemptId } from '@helixcode/protocol/ids';
 import { createBatchWriter } from '../db/batch-writer.ts';
 import type { JobBook, OutputPiece } from './job-book.ts';
 
 /** Pieces of all workers share a statement; a lone one goes at once, and under load none waits longer than this. */
-const WINDOW_MS = 10;
+const WINDOW_MS = 4;
 /** 64 full pieces are 4 MiB of output in one statement. */
 const PIECES_AT_ONCE = 64;
 /** Neighbours in one stream are joined up to this size: a row for every printed line would cost more than the line. */
@@ -11,16 +12,39 @@ const ROW_BYTES = 64 * 1024;
 export interface OutputWriter {
   /** Resolves when the piece is committed. */
   add(piece: OutputPiece): Promise<void>;
+  /**
+   * Resolves when nothing of the attempt is under way any more, whether it was stored or not. Only then do the books say
+   * where its output ends: a link that went on from an earlier answer would store bytes beside those of the one before.
+   */
+  settled(attempt: AttemptId): Promise<void>;
   drain(): Promise<void>;
 }
 
 /** Gathers the output of all links into few statements. */
 export function createOutputWriter(book: Pick<JobBook, 'storeOutput'>): OutputWriter {
-  return createBatchWriter<OutputPiece>({
+  const writer = createBatchWriter<OutputPiece>({
     windowMs: WINDOW_MS,
     maxItems: PIECES_AT_ONCE,
     flush: (pieces) => book.storeOutput(joinNeighbours(pieces)),
   });
+  /** The newest write of each attempt that has one under way: writes are made in order, so it is also the last. */
+  const newest = new Map<AttemptId, Promise<void>>();
+
+  return {
+    add(piece) {
+      const written = writer.add(piece);
+      newest.set(piece.attempt, written);
+      const forget = (): void => {
+        if (newest.get(piece.attempt) === written) newest.delete(piece.attempt);
+      };
+      written.then(forget, forget);
+      return written;
+    },
+    async settled(attempt) {
+      for (let write = newest.get(attempt); write; write = newest.get(attempt)) await write.catch(() => {});
+    },
+    drain: () => writer.drain(),
+  };
 }
 
 /** Joins pieces that follow each other in the same stream, also where pieces of other streams stand between them. */

@@ -46,7 +46,7 @@ export interface LinkEars {
   onFacts(facts: MachineFacts): void;
   /** The number of beats missed changed: 0 means it is well again. */
   onMissed(beats: number): void;
-  /** A job ended or was taken off the books, so that there may be room. */
+  /** The end of a job is on the books, so that there is room. */
   onRoom(): void;
   /** Once, as the last: the link is over, and why. */
   onClose(error: CodedError): void;
@@ -201,6 +201,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
   async function reconcile(reports: JobReport[]): Promise<void> {
     for (const report of reports) jobOf(report.attempt as AttemptId).report = report;
     const wanted = await book.wantedJobs(worker);
+    for (const { attempt } of wanted) await context.output.settled(attempt);
     const known = new Set(reports.map((report) => report.attempt));
     const missing: JobReport[] = [];
     for (const job of wanted) {
@@ -249,7 +250,6 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
       closeWhenStored(attempt, job);
       // What is not at hand has to be asked for, which begins with putting the end on the books.
       if (!job.isClosing && !isUnderWay(job)) holdReport(attempt, report, true);
-      ears.onRoom();
     } else holdReport(attempt, report, false);
   }
 
@@ -299,7 +299,10 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     if (isClosed || heldReports.size === 0) return;
     const reports = [...heldReports.values()];
     heldReports.clear();
-    book.takeReports(worker, reports).then(obey, failLink);
+    book.takeReports(worker, reports).then((orders) => {
+      obey(orders);
+      if (reports.some(({ state }) => isOver(state))) ears.onRoom();
+    }, failLink);
   }
 
   function obey(orders: JobOrder[]): void {
@@ -341,7 +344,6 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     jobs.delete(attempt);
     heldReports.delete(attempt);
     frames.send({ t: 'forget', attempt });
-    ears.onRoom();
   }
 
   function openOutput(attempt: AttemptId, job: LinkedJob, stream: string, from: number): void {

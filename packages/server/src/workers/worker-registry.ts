@@ -150,14 +150,19 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     return row;
   }
 
-  /** Brings the workers of the configuration into the database; a changed address is a reason to dial a blocked one again. */
-  async function takeConfiguration(): Promise<void> {
+  /** Brings the workers of the configuration into the database. @returns the names of those that it changed */
+  async function takeConfiguration(): Promise<Set<string>> {
+    const changedNames = new Set<string>();
     const rows = new Map((await listWorkers(db)).map((row) => [row.name, row]));
     for (const worker of configuredWorkers(config)) {
       const row = rows.get(worker.name);
       if (!row) await insert({ id: newId('worker'), ...worker }, undefined);
-      else if (!isSame(row, worker)) await configureWorker(db, row.id, worker);
+      else if (!isSame(row, worker)) {
+        await configureWorker(db, row.id, worker);
+        changedNames.add(worker.name);
+      }
     }
+    return changedNames;
   }
 
   async function letGo(supervisor: WorkerSupervisor, reason: ErrorFact): Promise<void> {
@@ -172,7 +177,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
   const registry: WorkerRegistry = {
     async start(above) {
       links = above;
-      await takeConfiguration();
+      const changedNames = await takeConfiguration();
       const [rows, keys, beats, known] = await Promise.all([listWorkers(db), listHostKeys(db), listMetrics(db), listWorkerNames(db)]);
       for (const { id, name } of known) names.set(id, name);
       for (const row of rows) {
@@ -188,7 +193,8 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
           continue;
         }
         // Links ended with the server that held them.
-        if (row.state !== 'new') await supervisor.move('drop', { code: 'worker.link_lost', message: 'the server was started anew' });
+        if (row.state === 'blocked' && changedNames.has(row.name)) await supervisor.move('unblock', row.reason ?? undefined);
+        else if (row.state !== 'new') await supervisor.move('drop', { code: 'worker.link_lost', message: 'the server was started anew' });
         supervisor.start();
       }
     },

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AttemptId, newId } from '@helixcode/protocol/ids';
@@ -33,6 +33,7 @@ export async function givenWorkerTest(options: { userSshConfig?: boolean } = {})
   const [database, bundle] = await Promise.all([givenDatabase(), buildAgentBundle()]);
   const folder = mkdtempSync(join(tmpdir(), 'helix-workers-'));
   const book = givenMemoryBook();
+  givenSharedHome(join(folder, 'home'));
   const ssh = createSshTransport({
     folder: join(folder, 'ssh'), partsFolder: join(folder, 'parts'), userSshConfig: options.userSshConfig ?? false, bundle,
   });
@@ -68,14 +69,20 @@ export async function givenWorkerTest(options: { userSshConfig?: boolean } = {})
   return workerTest;
 }
 
+/** A worker's folder in which another machine's worker lives too: what one test installed there, the next finds. */
+function givenSharedHome(home: string): void {
+  mkdirSync(join(home, 'run', 'another-host', 'wrk_another'), { recursive: true, mode: 0o700 });
+  writeFileSync(join(home, '.helix-worker'), '#!/bin/sh\nexit 0\n', { mode: 0o700 });
+}
+
 let number = 0;
 
-/** A worker on that sshd; by default everything about it is right. */
+/** A worker on that sshd, in the shared folder; by default everything about it is right. */
 export function sshWorker(sshd: TestSshd, folder: string, over: Partial<NewWorkerRequest> = {}): NewWorkerRequest {
   const name = `box-${number++}`;
   return {
     name, transport: 'ssh', labels: [], host: sshd.host, port: sshd.port, user: sshd.user, identityFile: sshd.identityFile,
-    knownHostsFile: sshd.knownHostsFile, folder: join(folder, name), ...over,
+    knownHostsFile: sshd.knownHostsFile, folder: join(folder, 'home'), ...over,
   };
 }
 

@@ -112,7 +112,8 @@ describe.skipIf(noSshd ?? noAccounts)('a bare host', () => {
     const account = givenAccount({ home: `/home/${name}` });
     accounts.push(account);
     for (const folder of ['bin', 'dev', 'proc', 'home', `home/${name}`, 'var/tmp', 'tmp']) mkdirSync(join(path, folder), { recursive: true });
-    for (const folder of ['var/tmp', 'tmp']) chmodSync(join(path, folder), 0o755);
+    chmodSync(join(path, 'var/tmp'), 0o755);
+    chmodSync(join(path, 'tmp'), 0o1777);
     execFileSync('chown', [`${account.uid}`, join(path, 'home', name)]);
     copyFileSync(BUSYBOX ?? '', join(path, 'bin', 'busybox'));
     chmodSync(join(path, 'bin', 'busybox'), 0o755);

@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { spawn, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -20,7 +20,7 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
   afterEach(() => given.clean());
 
   test('becomes a worker with nothing but an account, runs a job, comes back at once, and leaves nothing behind', async () => {
-    const request = sshWorker(sshd, given.folder);
+    const request = sshWorker(sshd, given.folder, { folder: join(given.folder, 'own') });
     const worker = await given.registry.add(request);
     await given.registry.whenState(worker, 'up');
     const attempt = given.run(worker, 'echo "on $(uname)"; echo oops >&2; exit 3');
@@ -138,6 +138,38 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
   test('what would be an option or a pattern to ssh is not taken for a host', async () => {
     for (const host of ['-oProxyCommand=touch /tmp/pwned', 'a b', '*', 'x;y'])
       expect(await whyBlocked(given.registry, await given.registry.add(sshWorker(sshd, given.folder, { host })))).toMatchObject({ code: 'config.invalid' });
+  });
+
+  test('an sshd that takes few sign-ins at once gets its workers one after the other', async () => {
+    const busy = await givenSshd({ config: ['MaxStartups 1:100:1'] });
+    try {
+      const workers = await Promise.all(
+        Array.from({ length: 5 }, () => given.registry.add(sshWorker(busy, given.folder))),
+      );
+      await Promise.all(workers.map((worker) => given.registry.whenState(worker, 'up')));
+      await given.clean();
+    } finally {
+      await busy.remove();
+    }
+  });
+
+  test('what is older than the two newest parts is deleted, unless it runs', async () => {
+    const request = sshWorker(sshd, given.folder, { folder: join(given.folder, 'old') });
+    const worker = await given.registry.add(request);
+    await given.registry.whenState(worker, 'up');
+    const store = join(request.folder ?? '', 'store');
+    const running = readdirSync(store);
+    for (const [index, key] of ['ag-0000000000000001', 'ag-0000000000000002', 'ag-0000000000000003'].entries()) {
+      mkdirSync(join(store, key));
+      utimesSync(join(store, key), 1e9 + index, 1e9 + index);
+    }
+    for (const key of running) utimesSync(join(store, key), 1, 1);
+    rmSync(join(request.folder ?? '', 'bin'), { recursive: true });
+
+    await given.restart();
+    await given.registry.whenState(given.registry.find(worker.row.id), 'up');
+
+    expect(readdirSync(store).sort()).toEqual([...running, 'ag-0000000000000002', 'ag-0000000000000003'].sort());
   });
 
   test('a key held by an agent is used without its file', async () => {

@@ -4,11 +4,12 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CodedError } from '@helixcode/protocol/errors';
 import { type AttemptId, newId } from '@helixcode/protocol/ids';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { WorkerServices } from '@helixcode/server/workers/job-book';
-import { createOutputWriter } from '@helixcode/server/workers/output-writer';
+import { createOutputWriter, type OutputWriter } from '@helixcode/server/workers/output-writer';
 import { openWorkerLink, type LinkEars, type Welcome, type WorkerLink } from '@helixcode/server/workers/worker-link';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -21,10 +22,12 @@ let book: MemoryBook;
 let simulated: SimulatedWorker;
 let epoch = 0;
 const links: WorkerLink[] = [];
+let output: OutputWriter;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'helix-link-'));
   book = givenMemoryBook();
+  output = createOutputWriter(book);
 });
 afterEach(async () => {
   for (const link of links.splice(0)) link.close({ code: 'worker.link_lost' } as CodedError);
@@ -76,7 +79,7 @@ async function givenLink(options: { heartbeatMs?: number; services?: WorkerServi
     socket,
     {
       worker, workerName: 'sim', serverId: 'srv', epoch: options.epoch ?? ++epoch, heartbeatMs: options.heartbeatMs ?? 10_000, welcomeTimeoutMs: 5_000,
-      book, services: options.services ?? noServices, output: createOutputWriter(book), log: pino({ level: 'silent' }),
+      book, services: options.services ?? noServices, output, log: pino({ level: 'silent' }),
     },
     ears,
   );
@@ -137,6 +140,25 @@ test('a job whose output broke off with the link goes on from the stored byte at
   expect(book.outputOf(attempt).equals(content)).toBe(true);
   expect(simulated.started).toEqual([attempt]);
   await expect.poll(() => simulated.forgotten).toEqual([attempt]);
+});
+
+test('bytes of a broken link that are still being stored are not fetched and stored beside them', async () => {
+  const content = randomBytes(3_000_000);
+  await givenWorker({ outputOf: () => content, jobMs: 5 });
+  const slowly = book.storeOutput;
+  book.storeOutput = async (pieces) => {
+    await sleep(60);
+    return slowly(pieces);
+  };
+  const attempt = assign(await givenLink(), 'cat big');
+  for (let drop = 0; drop < 3; drop++) {
+    await book.whenStored(attempt, (drop + 1) * 65_536);
+    simulated.dropLinks();
+    await givenLink();
+  }
+  await book.whenComplete(attempt);
+
+  expect(book.outputOf(attempt).equals(content)).toBe(true);
 });
 
 test('what was assigned while there was no link is sent by the next one, and what was to be cancelled is cancelled', async () => {

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, rmdir } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { hostname, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -36,7 +36,11 @@ export function createLocalTransport({ bundle, folder }: LocalTransportOptions):
     async uninstall({ worker }) {
       const home = homeOf(worker);
       await promisify(execFile)(process.execPath, [bundle.path, 'stop', '--ns', worker.id], { env: environmentOf(home) });
-      await rm(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+      const own = dirname(socketPaths(home, worker.id)[0] ?? '');
+      await rm(own, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+      // A folder that a person named may hold more than the worker: only what is empty goes.
+      if (worker.address.folder === undefined) await rm(home, { recursive: true, force: true });
+      else for (const folder of [dirname(own), dirname(dirname(own)), home]) await rmdir(folder).catch(() => {});
     },
 
     addressOf: homeOf,

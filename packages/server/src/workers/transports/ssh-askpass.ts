@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { chmod, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CodedError } from '@helixcode/protocol/errors';
@@ -22,12 +21,13 @@ export interface Askpass {
  * command line, in no environment and on no disk. The helper answers nothing but the prompt of this very account, so
  * that a jump host on the way, or a locked key, never gets it.
  *
+ * @param privateFolder where the pipe and the helper may be made; others cannot look into it
  * @param accounts `user@host` as ssh may write it in its prompt
  */
-export async function openAskpass(password: string, accounts: readonly string[]): Promise<Askpass> {
+export async function openAskpass(privateFolder: string, password: string, accounts: readonly string[]): Promise<Askpass> {
   if (/[\n\r\0]/.test(password) || Buffer.byteLength(password) > PASSWORD_LIMIT_BYTES)
     throw new CodedError('config.invalid', `a password with a line break, or of more than ${PASSWORD_LIMIT_BYTES} bytes, cannot be given to ssh`);
-  const folder = await mkdtemp(join(tmpdir(), 'helix-askpass-'));
+  const folder = await mkdtemp(join(privateFolder, 'askpass-'));
   const pipe = join(folder, 'pipe');
   const helper = join(folder, 'askpass');
   try {

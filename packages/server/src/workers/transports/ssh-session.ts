@@ -47,8 +47,11 @@ export interface SshSession {
   remove(): Promise<void>;
 }
 
-/** @throws CodedError `config.invalid` when ssh does not accept the address or its configuration */
-export async function openSshSession({ worker, password, hostKeys }: DialTarget, settings: SshSettings): Promise<SshSession> {
+/**
+ * @param signal ends every ssh of the session
+ * @throws CodedError `config.invalid` when ssh does not accept the address or its configuration
+ */
+export async function openSshSession({ worker, password, hostKeys }: DialTarget, settings: SshSettings, signal: AbortSignal): Promise<SshSession> {
   const folder = join(settings.folder, worker.id);
   const configFile = join(folder, 'config');
   const knownHosts = join(folder, 'known_hosts');
@@ -68,7 +71,7 @@ export async function openSshSession({ worker, password, hostKeys }: DialTarget,
   const askpass: Askpass | undefined =
     password === undefined
       ? undefined
-      : await openAskpass(password, [...new Set([`${resolved.user}@${resolved.hostname}`, `${resolved.user}@${host}`])]);
+      : await openAskpass(folder, password, [...new Set([`${resolved.user}@${resolved.hostname}`, `${resolved.user}@${host}`])]);
   const env = { ...sshEnvironment(), ...askpass?.env };
 
   const explain = (end: ProcessEnd): CodedError | undefined => {
@@ -85,6 +88,7 @@ export async function openSshSession({ worker, password, hostKeys }: DialTarget,
       // In a session of its own: without a terminal there is nobody ssh could ask, and no Ctrl-C that reaches it.
       const child = spawn('ssh', ['-F', configFile, '-T', '--', host, REMOTE_COMMAND], { env, detached: true, stdio: 'pipe' });
       const stream = new ProcessStream(child, explain);
+      endWith(signal, stream);
       stream.write(asLine(program));
       return stream;
     },
@@ -99,7 +103,7 @@ export async function openSshSession({ worker, password, hostKeys }: DialTarget,
       ];
       try {
         // Nobody can sign in without a way to do so: ssh ends with an error, after it has noted the key.
-        await run('ssh', args, { env: sshEnvironment(), timeout: SCAN_WITHIN_MS }).catch(() => {});
+        await run('ssh', args, { env: sshEnvironment(), timeout: SCAN_WITHIN_MS, signal }).catch(() => {});
         return parseKnownHosts(await readFile(file, 'utf8').catch(() => ''), false)[0];
       } finally {
         await rm(scratch, { recursive: true, force: true });
@@ -117,6 +121,13 @@ export async function openSshSession({ worker, password, hostKeys }: DialTarget,
       await askpass?.remove();
     },
   };
+}
+
+function endWith(signal: AbortSignal, stream: ProcessStream): void {
+  const end = (): void => void stream.destroy(signal.reason instanceof Error ? signal.reason : undefined);
+  if (signal.aborted) return end();
+  signal.addEventListener('abort', end, { once: true });
+  stream.once('close', () => signal.removeEventListener('abort', end));
 }
 
 async function resolve(workerName: string, configFile: string, host: string): Promise<ResolvedTarget> {

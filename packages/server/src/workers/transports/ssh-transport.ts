@@ -20,6 +20,8 @@ export interface SshTransportOptions extends SshSettings {
 
 /** How much more than its parts a worker needs before it has run anything. */
 const HEADROOM_BYTES = 50_000_000;
+/** From the start of ssh until the far side's shell, or the daemon, speaks: a machine may be slow, or busy. */
+const ANSWER_WITHIN_MS = 45_000;
 
 /** Reaches workers with the system's own `ssh`: one process for each, as long as the link lives. */
 export function createSshTransport(options: SshTransportOptions): WorkerTransport {
@@ -41,19 +43,18 @@ export function createSshTransport(options: SshTransportOptions): WorkerTranspor
 
   return {
     async connect(target, ears, signal) {
-      const [session, installation] = await Promise.all([openSshSession(target, options), installationOn(target)]);
+      const [session, installation] = await Promise.all([openSshSession(target, options, signal), installationOn(target)]);
       try {
-        return await withHostKey(session, target, ears, () => connectOnce(session, target, ears, installation, signal));
+        return await withHostKey(session, target, ears, () => connectOnce(session, target, ears, installation));
       } finally {
         await session.remove();
       }
     },
 
     async uninstall(target, signal) {
-      const [session, installation] = await Promise.all([openSshSession(target, options), installationOn(target)]);
+      const [session, installation] = await Promise.all([openSshSession(target, options, signal), installationOn(target)]);
       try {
         const stream = session.open(uninstallProgram(installation, target.worker.id));
-        endWith(signal, stream);
         await expectDone(stream, target.worker.name, session.target, 'be cleaned up');
       } finally {
         await session.remove();
@@ -65,9 +66,9 @@ export function createSshTransport(options: SshTransportOptions): WorkerTranspor
     },
   };
 
-  async function connectOnce(session: SshSession, target: DialTarget, ears: DialEars, installation: Installation, signal: AbortSignal): Promise<Duplex> {
+  async function connectOnce(session: SshSession, target: DialTarget, ears: DialEars, installation: Installation): Promise<Duplex> {
     const program = probeProgram(installation, target.worker.id);
-    const first = await probe(session, target, program, signal);
+    const first = await probe(session, target, program);
     await ears.onStep('probe');
     if (first.probe.isReady) return attached(first.stream, session, target, ears);
 
@@ -77,7 +78,7 @@ export function createSshTransport(options: SshTransportOptions): WorkerTranspor
     await checkMachine(first.probe, first.stream, target.worker.name, session.target, neededBytes);
     await ears.onStep('install');
     await install(session, target.worker.name, first.probe, installation, missing);
-    const second = await probe(session, target, program, signal);
+    const second = await probe(session, target, program);
     if (second.probe.isReady) return attached(second.stream, session, target, ears);
     throw new CodedError('worker.bootstrap_failed', `${session.target} does not keep what is installed in ${first.probe.home}`, {
       next: `look at that folder on the machine, then \`helix workers reconnect ${target.worker.name}\``,
@@ -85,15 +86,14 @@ export function createSshTransport(options: SshTransportOptions): WorkerTranspor
     });
   }
 
-  async function probe(session: SshSession, target: DialTarget, program: string, signal: AbortSignal): Promise<{ stream: ProcessStream; probe: Probe }> {
+  async function probe(session: SshSession, target: DialTarget, program: string): Promise<{ stream: ProcessStream; probe: Probe }> {
     const stream = session.open(program);
-    endWith(signal, stream);
-    return { stream, probe: await readProbe(stream, target.worker.name, session.target) };
+    return { stream, probe: await answering(stream, session, readProbe(stream, target.worker.name, session.target)) };
   }
 
   async function attached(stream: ProcessStream, session: SshSession, target: DialTarget, ears: DialEars): Promise<Duplex> {
     await ears.onStep('connect');
-    if ((await readToMark(stream, PREAMBLE)) !== undefined) return stream;
+    if ((await answering(stream, session, readToMark(stream, PREAMBLE))) !== undefined) return stream;
     const { stderr, exitCode } = await stream.ended();
     throw new CodedError('worker.bootstrap_failed', `the worker on ${session.target} does not start: ${lastLine(stderr) || `it ended with ${exitCode}`}`, {
       next: `look at what it says, then \`helix workers reconnect ${target.worker.name}\``,
@@ -102,12 +102,16 @@ export function createSshTransport(options: SshTransportOptions): WorkerTranspor
   }
 }
 
-/** Ends the stream with the signal, for as long as nobody else does. */
-function endWith(signal: AbortSignal, stream: Duplex): void {
-  const end = (): void => void stream.destroy(signal.reason instanceof Error ? signal.reason : undefined);
-  if (signal.aborted) return end();
-  signal.addEventListener('abort', end, { once: true });
-  stream.once('close', () => signal.removeEventListener('abort', end));
+/** A login whose start-up files wait for somebody must not be waited for in turn. */
+async function answering<T>(stream: ProcessStream, session: SshSession, answer: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => {
+    stream.destroy(new CodedError('worker.unreachable', `${session.target} let us in and then said nothing for ${ANSWER_WITHIN_MS / 1000} s`));
+  }, ANSWER_WITHIN_MS);
+  try {
+    return await answer;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
