@@ -84,7 +84,9 @@ test('every byte of a job comes once and in order, and its exit code, whatever i
   await Promise.all(
     workers.map(async (worker) => {
       if (worker.transport === 'ssh')
-        await untilBack(worker, () => sshClientsOf(home, worker.id).forEach((pid) => process.kill(pid, 'SIGKILL')));
+        await untilBack(worker, () => {
+          for (const pid of sshClientsOf(home, worker.id)) process.kill(pid, 'SIGKILL');
+        });
       const folder = worker.transport === 'ssh' ? path.join(home, 'remote') : worker.address;
       const daemon = daemonOf(folder, worker.id);
       await untilBack(worker, () => process.kill(daemon ?? 0, 'SIGKILL'));

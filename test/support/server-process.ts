@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -64,7 +64,8 @@ export async function removeServer(server: ServerProcess): Promise<void> {
 /** Ends the database that may still run from a data folder, and removes the folder. */
 export async function removeHome(home: string): Promise<void> {
   const { stopEmbeddedPostgres } = await import('@helixcode/server/db/embedded-postgres');
-  await stopEmbeddedPostgres(path.join(home, 'postgres'));
+  const postgres = path.join(home, 'postgres');
+  if (existsSync(postgres)) await stopEmbeddedPostgres(postgres);
   rmSync(home, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
 }
 

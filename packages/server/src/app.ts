@@ -7,7 +7,7 @@ import { ensureOwnerToken } from './auth/owner-token.ts';
 import { openSecretBox } from './auth/secret-box.ts';
 import type { ServerConfig } from './config.ts';
 import { openDb } from './db/db.ts';
-import { startEmbeddedPostgres } from './db/embedded-postgres.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded-postgres.ts';
 import { createNotifier, openListener } from './db/listen.ts';
 import { migrate } from './db/migrate.ts';
 import { type DurableEngine, openDurableEngine } from './engine/durable-engine.ts';
@@ -45,17 +45,25 @@ export interface AppOptions {
 }
 
 /** Puts the server together and starts it. Returns when the API answers; workers are dialled meanwhile. */
-export async function startApp({ config, version, log }: AppOptions): Promise<App> {
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, dataFolder } = options.config;
+  const postgres = config.database.url === undefined ? startEmbeddedPostgres(join(dataFolder, 'postgres')) : undefined;
+  try {
+    return await startOn(postgres, options);
+  } catch (error) {
+    // Of a server that could not start nothing stays behind: its database would run for nobody.
+    await postgres?.then((started) => started.stop()).catch(() => {});
+    throw error;
+  }
+}
+
+async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config, version, log }: AppOptions): Promise<App> {
   const { dataFolder } = config;
   const settings = config.config;
   const startedAt = new Date();
   const postgresFolder = join(dataFolder, 'postgres');
 
-  const [bundle, postgres, secretBox] = await Promise.all([
-    readAgentBundle(),
-    settings.database.url === undefined ? startEmbeddedPostgres(postgresFolder) : undefined,
-    openSecretBox(dataFolder),
-  ]);
+  const [bundle, postgres, secretBox] = await Promise.all([readAgentBundle(), starting, openSecretBox(dataFolder)]);
   const databaseUrl = settings.database.url ?? postgres?.url ?? '';
   const applied = await migrate(databaseUrl);
   if (applied.length > 0) log.info({ applied }, 'migrated the database');
