@@ -115,11 +115,14 @@ export interface ModelDone {
 export interface ModelFailure {
   type: 'error';
   error: CodedError;
-  /** What arrived whole before the failure. A call cut in its arguments is not in it. */
+  /** The text and thoughts that came before the failure; never a call: an answer that was cut orders nothing. */
   partial: AssistantMessage;
 }
 
-/** A stream is any number of the first six and ends with exactly one `done` or one `error`. It never throws. */
+/**
+ * A stream is any number of the first six and ends with exactly one `done` or one `error`. It never throws. `tool_call` comes only when the
+ * answer is complete; the start and the deltas before it are for show.
+ */
 export type ModelEvent =
   | { type: 'text'; text: string }
   | { type: 'reasoning'; text: string }

@@ -71,7 +71,12 @@ export class OllamaAdmin {
   /** Models in memory now. */
   async loaded(signal: AbortSignal): Promise<LoadedModel[]> {
     const { models } = (await this.#ask('/api/ps', undefined, signal)) as { models?: PsRow[] };
-    return (models ?? []).map((row) => ({ name: row.name, contextTokens: row.context_length, sizeBytes: row.size, graphicsBytes: row.size_vram ?? 0 }));
+    return (models ?? []).map((row) => ({
+      name: row.name,
+      contextTokens: row.context_length,
+      sizeBytes: row.size,
+      graphicsBytes: row.size_vram ?? 0,
+    }));
   }
 
   /** @throws CodedError `model.unknown` when it is not installed */
@@ -112,21 +117,29 @@ export class OllamaAdmin {
         const line = value as { status?: string; digest?: string; total?: number; completed?: number; error?: string };
         if (line.error !== undefined) throw this.#pullError(model, line.error);
         step = line.status ?? step;
-        if (line.digest !== undefined && line.total !== undefined) parts.set(line.digest, { doneBytes: line.completed ?? 0, totalBytes: line.total });
+        if (line.digest !== undefined && line.total !== undefined)
+          parts.set(line.digest, { doneBytes: line.completed ?? 0, totalBytes: line.total });
         const sum = (field: 'doneBytes' | 'totalBytes'): number => [...parts.values()].reduce((total, part) => total + part[field], 0);
         yield { step, doneBytes: sum('doneBytes'), totalBytes: sum('totalBytes') };
       }
     } catch (error) {
-      if (signal.aborted) throw new CodedError('model.cancelled', `the download of ${model} was cancelled`, { next: `helix models pull ${model}` });
+      if (signal.aborted)
+        throw new CodedError('model.cancelled', `the download of ${model} was cancelled`, { next: `helix models pull ${model}` });
       if (error instanceof CodedError) throw error;
-      throw new CodedError('model.pull_failed', `the download of ${model} broke: ${(error as Error).message}`, { next: `helix models pull ${model}`, cause: error });
+      throw new CodedError('model.pull_failed', `the download of ${model} broke: ${(error as Error).message}`, {
+        next: `helix models pull ${model}`,
+        cause: error,
+      });
     }
-    if (step !== 'success') throw new CodedError('model.pull_failed', `the download of ${model} ended at "${step}"`, { next: `helix models pull ${model}` });
+    if (step !== 'success')
+      throw new CodedError('model.pull_failed', `the download of ${model} ended at "${step}"`, { next: `helix models pull ${model}` });
   }
 
   #pullError(model: string, said: string): CodedError {
     if (/file does not exist|manifest unknown|not found/i.test(said)) {
-      return new CodedError('model.unknown', `Ollama's library has no model ${model}`, { next: 'look for its name at https://ollama.com/library' });
+      return new CodedError('model.unknown', `Ollama's library has no model ${model}`, {
+        next: 'look for its name at https://ollama.com/library',
+      });
     }
     const isDiskFull = /no space left/i.test(said);
     return new CodedError('model.pull_failed', `the download of ${model} failed: ${said}`, {
@@ -139,7 +152,10 @@ export class OllamaAdmin {
     try {
       return await response.json();
     } catch (error) {
-      throw new CodedError('model.bad_response', `what answers at ${this.#baseUrl} is not Ollama`, { next: 'correct its baseUrl in helix.json', cause: error });
+      throw new CodedError('model.bad_response', `what answers at ${this.#baseUrl} is not Ollama`, {
+        next: 'correct its baseUrl in helix.json',
+        cause: error,
+      });
     }
   }
 
@@ -154,9 +170,13 @@ export class OllamaAdmin {
       });
     } catch (error) {
       if (signal.aborted) throw new CodedError('model.cancelled', 'the question to Ollama was cancelled');
-      throw new CodedError('model.unreachable', `no Ollama answers at ${this.#baseUrl}: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`, {
-        next: 'ollama serve',
-      });
+      throw new CodedError(
+        'model.unreachable',
+        `no Ollama answers at ${this.#baseUrl}: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`,
+        {
+          next: 'ollama serve',
+        },
+      );
     }
     if (response.ok) return response;
     const said = await response.text();
@@ -164,7 +184,9 @@ export class OllamaAdmin {
     if (response.status === 404 && model !== undefined) {
       throw new CodedError('model.unknown', `Ollama has no model ${model}`, { next: `helix models pull ${model}` });
     }
-    throw new CodedError('model.vendor_failed', `Ollama answered ${path} with HTTP ${response.status}: ${said.slice(0, 200)}`, { next: 'look at the log of ollama serve' });
+    throw new CodedError('model.vendor_failed', `Ollama answered ${path} with HTTP ${response.status}: ${said.slice(0, 200)}`, {
+      next: 'look at the log of ollama serve',
+    });
   }
 }
 
@@ -181,8 +203,15 @@ export interface ContextVerdict {
 export const LEAST_AGENT_CONTEXT_TOKENS = 32_768;
 
 /** Compares what Ollama would give with what is needed. */
-export function judgeContext(facts: OllamaModelFacts, loaded: LoadedModel | undefined, neededTokens = LEAST_AGENT_CONTEXT_TOKENS): ContextVerdict {
-  const givenTokens = loaded?.contextTokens ?? facts.presetContextTokens ?? Math.min(OLLAMA_SILENT_CONTEXT_TOKENS, facts.trainedContextTokens ?? OLLAMA_SILENT_CONTEXT_TOKENS);
+export function judgeContext(
+  facts: OllamaModelFacts,
+  loaded: LoadedModel | undefined,
+  neededTokens = LEAST_AGENT_CONTEXT_TOKENS,
+): ContextVerdict {
+  const givenTokens =
+    loaded?.contextTokens ??
+    facts.presetContextTokens ??
+    Math.min(OLLAMA_SILENT_CONTEXT_TOKENS, facts.trainedContextTokens ?? OLLAMA_SILENT_CONTEXT_TOKENS);
   const wantedTokens = Math.min(Math.max(neededTokens, facts.presetContextTokens ?? 0), facts.trainedContextTokens ?? neededTokens);
   return { givenTokens, wantedTokens, isCut: givenTokens < wantedTokens };
 }

@@ -23,7 +23,11 @@ export function anthropic(config: ProviderConfig): ModelPort {
       structuredOutput: 'schema',
       promptCache: 'marks',
     },
-    modelList: { path: '/models?limit=1000', auth: (apiKey) => ({ 'x-api-key': apiKey, 'anthropic-version': '2023-06-01' }), checksKey: true },
+    modelList: {
+      path: '/models?limit=1000',
+      auth: (apiKey) => ({ 'x-api-key': apiKey, 'anthropic-version': '2023-06-01' }),
+      checksKey: true,
+    },
     model: (settings, request) => createAnthropic(settings)(request.model),
     rewrite: keepOutputLimit,
     costUsd(usage, finish, price) {

@@ -42,7 +42,12 @@ export async function askModelList(ask: {
   } catch (error) {
     if (ask.signal.aborted) return failed(new CodedError('model.cancelled', `the check of ${vendor.provider} was cancelled`));
     const { code, name, message } = error as NodeJS.ErrnoException;
-    const why = name === 'TimeoutError' ? `no answer within ${LIST_MS / 1000} s` : name === 'SyntaxError' ? 'the answer is not a list of models' : (code ?? message);
+    const why =
+      name === 'TimeoutError'
+        ? `no answer within ${LIST_MS / 1000} s`
+        : name === 'SyntaxError'
+          ? 'the answer is not a list of models'
+          : (code ?? message);
     return failed(
       new CodedError('model.unreachable', `${vendor.provider} could not be reached at ${new URL(baseUrl).host}: ${why}`, {
         next: `check the address of ${vendor.provider} in helix.json, then: helix models test --models ${vendor.provider}`,
@@ -57,9 +62,13 @@ function failed(problem: CodedError): ConfigReport {
 
 function listError(response: Response, body: string, vendor: VendorCall): CodedError {
   if (response.status !== 404) return vendorError({ status: response.status, headers: response.headers, body }, vendor);
-  return new CodedError('model.config_invalid', `what answers at the address of ${vendor.provider} is not a server of models (HTTP 404 for its list)`, {
-    next: `correct baseUrl of ${vendor.provider} in helix.json (it usually ends in /v1)`,
-  });
+  return new CodedError(
+    'model.config_invalid',
+    `what answers at the address of ${vendor.provider} is not a server of models (HTTP 404 for its list)`,
+    {
+      next: `correct baseUrl of ${vendor.provider} in helix.json (it usually ends in /v1)`,
+    },
+  );
 }
 
 /** Names in `{data: [{id}]}` (the OpenAI family, Anthropic), `{models: [{name}]}` (Gemini, Ollama) or a bare array. @throws SyntaxError on anything else */

@@ -1,4 +1,10 @@
-import { APICallError, type LanguageModelV4, type LanguageModelV4CallOptions, type LanguageModelV4Prompt, type LanguageModelV4StreamPart } from '@ai-sdk/provider';
+import {
+  APICallError,
+  type LanguageModelV4,
+  type LanguageModelV4CallOptions,
+  type LanguageModelV4Prompt,
+  type LanguageModelV4StreamPart,
+} from '@ai-sdk/provider';
 import { readNdjson } from '../local/ndjson.ts';
 import type { SdkSettings } from './sdk-provider.ts';
 
@@ -22,7 +28,11 @@ interface ChatLine {
  *
  * @param contextTokens what `num_ctx` is set to
  */
-export function ollamaModel(settings: SdkSettings, modelId: string, contextTokens: (prompt: LanguageModelV4Prompt) => Promise<number>): LanguageModelV4 {
+export function ollamaModel(
+  settings: SdkSettings,
+  modelId: string,
+  contextTokens: (prompt: LanguageModelV4Prompt) => Promise<number>,
+): LanguageModelV4 {
   return {
     specificationVersion: 'v4',
     provider: 'ollama',
@@ -34,7 +44,11 @@ export function ollamaModel(settings: SdkSettings, modelId: string, contextToken
       const body = { ...toChat(modelId, options), options: { ...samplingOf(options), num_ctx: await contextTokens(options.prompt) } };
       const response = await settings.fetch(url, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', ...settings.headers, ...(settings.apiKey !== '' && { authorization: `Bearer ${settings.apiKey}` }) },
+        headers: {
+          'content-type': 'application/json',
+          ...settings.headers,
+          ...(settings.apiKey !== '' && { authorization: `Bearer ${settings.apiKey}` }),
+        },
         body: JSON.stringify(body),
         ...(options.abortSignal && { signal: options.abortSignal }),
       });
@@ -113,7 +127,9 @@ function toChat(model: string, options: LanguageModelV4CallOptions): Record<stri
     ...(tools &&
       toolChoice?.type !== 'none' && {
         tools: tools.flatMap((tool) =>
-          tool.type === 'function' ? [{ type: 'function', function: { name: tool.name, description: tool.description, parameters: tool.inputSchema } }] : [],
+          tool.type === 'function'
+            ? [{ type: 'function', function: { name: tool.name, description: tool.description, parameters: tool.inputSchema } }]
+            : [],
         ),
       }),
   };
@@ -137,13 +153,24 @@ function toMessages(message: LanguageModelV4Prompt[number]): Record<string, unkn
     case 'assistant': {
       const thinking = message.content.map((part) => (part.type === 'reasoning' ? part.text : '')).join('');
       const calls = message.content.flatMap((part) =>
-        part.type === 'tool-call' ? [{ id: part.toolCallId, type: 'function', function: { name: part.toolName, arguments: part.input } }] : [],
+        part.type === 'tool-call'
+          ? [{ id: part.toolCallId, type: 'function', function: { name: part.toolName, arguments: part.input } }]
+          : [],
       );
-      return [{ role: 'assistant', content: textIn(message.content), ...(thinking !== '' && { thinking }), ...(calls.length > 0 && { tool_calls: calls }) }];
+      return [
+        {
+          role: 'assistant',
+          content: textIn(message.content),
+          ...(thinking !== '' && { thinking }),
+          ...(calls.length > 0 && { tool_calls: calls }),
+        },
+      ];
     }
     case 'tool':
       return message.content.flatMap((part) =>
-        part.type === 'tool-result' ? [{ role: 'tool', tool_name: part.toolName, tool_call_id: part.toolCallId, content: resultText(part.output) }] : [],
+        part.type === 'tool-result'
+          ? [{ role: 'tool', tool_name: part.toolName, tool_call_id: part.toolCallId, content: resultText(part.output) }]
+          : [],
       );
   }
 }

@@ -2,8 +2,8 @@ import type { LanguageModelV4Prompt } from '@ai-sdk/provider';
 import { estimateTokens } from '../cost.ts';
 import { judgeContext, LEAST_AGENT_CONTEXT_TOKENS, OLLAMA_URL, OllamaAdmin } from '../local/ollama-admin.ts';
 import type { ModelPort, ModelRequest } from '../model-port.ts';
-import { ollamaModel } from './ollama-wire.ts';
 import { BEARER } from './model-list.ts';
+import { ollamaModel } from './ollama-wire.ts';
 import type { ProviderConfig } from './provider-config.ts';
 import { sdkProvider } from './sdk-provider.ts';
 
@@ -22,7 +22,10 @@ export function ollama(config: ProviderConfig): ModelPort {
     const { model } = request;
     const configured = config.models?.[model]?.contextTokens;
     if (configured !== undefined) return configured;
-    const needed = estimateTokens(textOfPrompt(prompt)) + estimateTokens(JSON.stringify(request.tools ?? [])) + (request.maxOutputTokens ?? USUAL_ANSWER_TOKENS);
+    const needed =
+      estimateTokens(textOfPrompt(prompt)) +
+      estimateTokens(JSON.stringify(request.tools ?? [])) +
+      (request.maxOutputTokens ?? USUAL_ANSWER_TOKENS);
     let tokens = chosen.get(model) ?? LEAST_AGENT_CONTEXT_TOKENS;
     while (tokens < needed) tokens *= 2;
     if (tokens !== chosen.get(model)) {

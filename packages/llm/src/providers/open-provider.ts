@@ -43,9 +43,13 @@ export const KEY_VARIABLES: Partial<Record<ProviderKind, string>> = {
 export async function openProvider(kind: string, config: ProviderConfig): Promise<ModelPort> {
   if (!Object.hasOwn(KINDS, kind)) {
     const meant = nearestName(kind, PROVIDER_KINDS);
-    throw new CodedError('model.config_invalid', `there is no model provider ${kind}${meant === undefined ? '' : `; did you mean ${meant}?`}`, {
-      next: `choose one of: ${PROVIDER_KINDS.join(', ')}`,
-    });
+    throw new CodedError(
+      'model.config_invalid',
+      `there is no model provider ${kind}${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+      {
+        next: `choose one of: ${PROVIDER_KINDS.join(', ')}`,
+      },
+    );
   }
   return (await KINDS[kind as ProviderKind]())(config);
 }

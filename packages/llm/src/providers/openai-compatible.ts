@@ -2,7 +2,7 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import type { ModelCapabilities, ModelPort } from '../model-port.ts';
 import { type ModelList, OPENAI_MODEL_LIST } from './model-list.ts';
 import type { ProviderConfig } from './provider-config.ts';
-import { sdkProvider, type SdkVendor } from './sdk-provider.ts';
+import { type SdkVendor, sdkProvider } from './sdk-provider.ts';
 
 const USUAL: Omit<ModelCapabilities, 'isKnown'> = {
   contextTokens: undefined,

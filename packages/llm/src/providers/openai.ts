@@ -24,6 +24,7 @@ const OPENAI = {
 export function openai(config: ProviderConfig): ModelPort {
   return sdkProvider(config, {
     ...OPENAI,
+    endsWithoutReason: true,
     wire: { imagesInResults: true },
     model: (settings, request) => createOpenAI(settings).responses(request.model),
     options: (request) => ({

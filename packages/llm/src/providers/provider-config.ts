@@ -20,14 +20,23 @@ export interface ProviderConfig {
 export const DEFAULT_SILENCE_MS = 300_000;
 
 /** What is wrong with a configuration on its face, before anybody is asked. */
-export function problemsOfConfig(config: ProviderConfig, provider: string, needs: { keyVariable?: string | undefined; baseUrl: string | undefined }): CodedError[] {
+export function problemsOfConfig(
+  config: ProviderConfig,
+  provider: string,
+  needs: { keyVariable?: string | undefined; baseUrl: string | undefined },
+): CodedError[] {
   const problems: CodedError[] = [];
   const refuse = (message: string, next: string): void => void problems.push(new CodedError('model.config_invalid', message, { next }));
   if (needs.baseUrl === undefined) refuse(`${provider} has no address`, `set baseUrl of ${provider} in helix.json`);
-  else if (!/^https?:\/\/[^/]/.test(needs.baseUrl) || !URL.canParse(needs.baseUrl)) refuse(`the address of ${provider} is not an http(s) URL: ${needs.baseUrl}`, `correct baseUrl of ${provider} in helix.json`);
-  if (needs.keyVariable !== undefined && !config.apiKey) refuse(`${provider} has no API key`, `set ${needs.keyVariable} for the server, then: helix models test --models ${provider}`);
+  else if (!/^https?:\/\/[^/]/.test(needs.baseUrl) || !URL.canParse(needs.baseUrl))
+    refuse(`the address of ${provider} is not an http(s) URL: ${needs.baseUrl}`, `correct baseUrl of ${provider} in helix.json`);
+  if (needs.keyVariable !== undefined && !config.apiKey)
+    refuse(`${provider} has no API key`, `set ${needs.keyVariable} for the server, then: helix models test --models ${provider}`);
   if (config.apiKey !== undefined && !/^[\x21-\x7e]*$/.test(config.apiKey)) {
-    refuse(`the API key of ${provider} contains spaces or characters that no key has`, `set ${needs.keyVariable ?? 'the key'} again, without quotes or line ends`);
+    refuse(
+      `the API key of ${provider} contains spaces or characters that no key has`,
+      `set ${needs.keyVariable ?? 'the key'} again, without quotes or line ends`,
+    );
   }
   return problems;
 }

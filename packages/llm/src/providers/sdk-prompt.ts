@@ -1,5 +1,20 @@
-import type { LanguageModelV4CallOptions, LanguageModelV4FunctionTool, LanguageModelV4Message, LanguageModelV4Prompt } from '@ai-sdk/provider';
-import { type CacheMark, type ImagePart, type JsonObject, type Message, type ModelRequest, readArguments, type TextPart, type ToolResult, type VendorState } from '../model-port.ts';
+import type {
+  LanguageModelV4CallOptions,
+  LanguageModelV4FunctionTool,
+  LanguageModelV4Message,
+  LanguageModelV4Prompt,
+} from '@ai-sdk/provider';
+import {
+  type CacheMark,
+  type ImagePart,
+  type JsonObject,
+  type Message,
+  type ModelRequest,
+  readArguments,
+  type TextPart,
+  type ToolResult,
+  type VendorState,
+} from '../model-port.ts';
 
 /** How a vendor's wire differs in what it can carry. */
 export interface WireAbilities {
@@ -74,7 +89,10 @@ function toResult(result: ToolResult, wire: WireAbilities): Extract<LanguageMode
   if (images.length > 0 && wire.imagesInResults && !result.isError) {
     return { ...identity, output: { type: 'content', value: result.parts.map(toUserPart) } };
   }
-  const note = images.length > 0 ? `${text}${text === '' ? '' : '\n'}(${images.length === 1 ? 'an image follows' : `${images.length} images follow`})` : text;
+  const note =
+    images.length > 0
+      ? `${text}${text === '' ? '' : '\n'}(${images.length === 1 ? 'an image follows' : `${images.length} images follow`})`
+      : text;
   return { ...identity, output: { type: result.isError ? 'error-text' : 'text', value: note } };
 }
 

@@ -4,7 +4,7 @@ import { findModel } from '../catalog.ts';
 import { costUsd, FREE, type ModelPrice } from '../cost.ts';
 import type { ConfigReport, JsonObject, ModelCapabilities, ModelPort, ModelRequest, ModelUsage } from '../model-port.ts';
 import { askModelList, type ModelList } from './model-list.ts';
-import { DEFAULT_SILENCE_MS, problemsOfConfig, type ProviderConfig } from './provider-config.ts';
+import { DEFAULT_SILENCE_MS, type ProviderConfig, problemsOfConfig } from './provider-config.ts';
 import { toCallOptions, type WireAbilities } from './sdk-prompt.ts';
 import { streamSdk } from './sdk-stream.ts';
 import type { VendorCall } from './vendor-error.ts';
@@ -33,6 +33,8 @@ export interface SdkVendor {
   /** Runs on the user's own machines: nothing is billed. */
   isLocal?: boolean;
   modelList: ModelList;
+  /** Says nothing of why it stopped when all is well. */
+  endsWithoutReason?: boolean;
   /** The command that gets a model which is not there. */
   getModel?(model: string): string;
   model(settings: SdkSettings, request: ModelRequest): LanguageModelV4;
@@ -83,6 +85,7 @@ export function sdkProvider(config: ProviderConfig, vendor: SdkVendor): ModelPor
           options: { ...options, ...(providerOptions && { providerOptions }) },
           vendor: vendorCall(request.model),
           silenceMs: config.silenceMs ?? DEFAULT_SILENCE_MS,
+          givesReason: !vendor.endsWithoutReason,
           wantsJson: request.output !== undefined,
           costUsd: (usage, finish) => {
             const price = priceOf(request.model);

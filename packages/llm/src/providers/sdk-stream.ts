@@ -9,6 +9,7 @@ import {
   NO_USAGE,
   type ReasoningPart,
   type TextPart,
+  toolCallsOf,
   type VendorState,
 } from '../model-port.ts';
 import { type VendorCall, vendorError } from './vendor-error.ts';
@@ -22,6 +23,8 @@ export interface SdkCall {
   vendor: VendorCall;
   /** Silence after which the stream counts as cut. */
   silenceMs: number;
+  /** Whether the vendor gives a reason for every ending. */
+  givesReason: boolean;
   /** Whether the answer was asked for as JSON. */
   wantsJson: boolean;
   /** The price of the call: from the vendor's own bill where it sends one. */
@@ -46,7 +49,7 @@ export async function* streamSdk(call: SdkCall, signal: AbortSignal): AsyncGener
     }
     yield* answer.end(call);
   } catch (error) {
-    yield { type: 'error', error: errorOf(error, call, signal), partial: answer.message() };
+    yield { type: 'error', error: errorOf(error, call, signal), partial: answer.partial() };
   } finally {
     hangUp.abort();
   }
@@ -71,7 +74,6 @@ async function withinSilence<Value>(promise: Promise<Value> | PromiseLike<Value>
 /** The answer as it grows. */
 class Answer {
   readonly #parts: (AssistantMessage['parts'][number] & { blockId?: string })[] = [];
-  readonly #callIds = new Set<string>();
   readonly #warnings: string[] = [];
   #finish: Finish | undefined;
 
@@ -79,7 +81,8 @@ class Answer {
     switch (part.type) {
       case 'stream-start':
         for (const warning of part.warnings) {
-          if (warning.type === 'unsupported') this.#warnings.push(`${warning.feature} is not supported${warning.details ? `: ${warning.details}` : ''}`);
+          if (warning.type === 'unsupported')
+            this.#warnings.push(`${warning.feature} is not supported${warning.details ? `: ${warning.details}` : ''}`);
           else if (warning.type === 'other' || warning.type === 'deprecated') this.#warnings.push(warning.message);
         }
         break;
@@ -102,9 +105,14 @@ class Answer {
         if (part.delta !== '') yield { type: 'tool_call_delta', callId: part.id, argumentsText: part.delta };
         break;
       case 'tool-call': {
-        const call = { type: 'tool_call' as const, callId: this.#freshId(part.toolCallId), tool: part.toolName, argumentsText: part.input, ...stateOf(part) };
+        const call = {
+          type: 'tool_call' as const,
+          callId: this.#freshId(part.toolCallId),
+          tool: part.toolName,
+          argumentsText: part.input,
+          ...stateOf(part),
+        };
         this.#parts.push(call);
-        yield { type: 'tool_call', call };
         break;
       }
       case 'finish':
@@ -116,21 +124,34 @@ class Answer {
   *end(call: SdkCall): Generator<ModelEvent> {
     const finish = this.#finish;
     const { unified, raw } = finish?.finishReason ?? { unified: 'interrupted', raw: undefined };
-    if (finish === undefined || unified === 'interrupted' || (raw === undefined && (unified === 'other' || unified === 'error'))) {
-      throw new CodedError('model.stream_cut', `${call.vendor.provider} closed the stream of ${call.vendor.model} before its end`, { next: 'try again' });
+    // Whatever an adapter makes of it: where the vendor gave no reason for the end, the end did not come.
+    if (finish === undefined || unified === 'interrupted' || (raw === undefined && call.givesReason)) {
+      throw cutError(call.vendor);
     }
-    if (unified === 'error') throw new CodedError('model.vendor_failed', `${call.vendor.provider} ended the answer of ${call.vendor.model} with: ${raw}`, { next: 'try again' });
+    if (unified === 'error')
+      throw new CodedError('model.vendor_failed', `${call.vendor.provider} ended the answer of ${call.vendor.model} with: ${raw}`, {
+        next: 'try again',
+      });
     const message = this.message();
     if (call.wantsJson && unified === 'stop') requireJson(message, call);
     const usage = usageOf(finish);
     const costUsd = call.costUsd(usage, finish);
+    for (const made of toolCallsOf(message)) yield { type: 'tool_call', call: made };
     yield { type: 'usage', usage, costUsd };
     yield { type: 'done', ending: endingOf(unified, message), message, usage, costUsd, warnings: this.#warnings };
   }
 
+  /** What a cut answer leaves: adapters make a call of whatever arrived of it, and an answer that was cut orders nothing. */
+  partial(): AssistantMessage {
+    return { role: 'assistant', parts: this.message().parts.filter(({ type }) => type !== 'tool_call') };
+  }
+
   message(): AssistantMessage {
-    const parts = this.#parts.map(({ blockId: _, ...part }) => part);
-    return { role: 'assistant', parts: parts.filter((part) => part.type === 'tool_call' || part.text !== '' || part.vendorState !== undefined) };
+    const parts = this.#parts.map(({ blockId: _, ...part }) => part as AssistantMessage['parts'][number]);
+    return {
+      role: 'assistant',
+      parts: parts.filter((part) => part.type === 'tool_call' || part.text !== '' || part.vendorState !== undefined),
+    };
   }
 
   #grow(type: 'text' | 'reasoning', part: { id: string; delta?: string; providerMetadata?: unknown }): void {
@@ -147,9 +168,9 @@ class Answer {
 
   /** Some servers give two calls of one answer the same id, or none. */
   #freshId(given: string): string {
-    let id = given === '' ? 'call' : given;
-    for (let count = 2; this.#callIds.has(id); count++) id = `${given === '' ? 'call' : given}-${count}`;
-    this.#callIds.add(id);
+    const base = given === '' ? 'call' : given;
+    let id = base;
+    for (let count = 2; this.#parts.some((part) => part.type === 'tool_call' && part.callId === id); count++) id = `${base}-${count}`;
     return id;
   }
 }
@@ -191,24 +212,40 @@ function requireJson(message: AssistantMessage, { vendor }: SdkCall): void {
   }
 }
 
+function cutError({ provider, model }: VendorCall): CodedError {
+  return new CodedError('model.stream_cut', `${provider} closed the stream of ${model} before its end`, { next: 'try again' });
+}
+
 function errorOf(error: unknown, { vendor, silenceMs }: SdkCall, signal: AbortSignal): CodedError {
   const name = `${vendor.provider}/${vendor.model}`;
   if (signal.aborted) return new CodedError('model.cancelled', `the call to ${name} was cancelled`);
   if (error instanceof CodedError) return error;
   if (error instanceof Silence) {
-    return new CodedError('model.stream_cut', `${name} sent nothing for ${silenceMs / 1000} s`, { next: 'try again', details: { silenceMs } });
+    return new CodedError('model.stream_cut', `${name} sent nothing for ${silenceMs / 1000} s`, {
+      next: 'try again',
+      details: { silenceMs },
+    });
   }
   if (APICallError.isInstance(error) && error.statusCode !== undefined && error.statusCode >= 400) {
     const body = error.responseBody ?? error.message;
     return vendorError({ status: error.statusCode, headers: new Headers(error.responseHeaders), body }, vendor);
   }
   const cut = connectionProblem(error);
-  if (cut === 'reset') return new CodedError('model.stream_cut', `the connection to ${vendor.provider} broke while ${vendor.model} was answering`, { next: 'try again' });
+  if (cut === 'reset')
+    return new CodedError('model.stream_cut', `the connection to ${vendor.provider} broke while ${vendor.model} was answering`, {
+      next: 'try again',
+    });
   if (cut !== undefined) {
-    return new CodedError('model.unreachable', `${vendor.provider} could not be reached: ${cut}`, { next: `helix models test --models ${name}`, details: { provider: vendor.provider } });
+    return new CodedError('model.unreachable', `${vendor.provider} could not be reached: ${cut}`, {
+      next: `helix models test --models ${name}`,
+      details: { provider: vendor.provider },
+    });
   }
+  if (error instanceof Error && /ended without a finish reason/.test(error.message)) return cutError(vendor);
   if (isUnreadable(error)) {
-    return new CodedError('model.bad_response', `${name} sent something that is not its own format`, { next: `helix models test --models ${name}` });
+    return new CodedError('model.bad_response', `${name} sent something that is not its own format`, {
+      next: `helix models test --models ${name}`,
+    });
   }
   // What is left was told by the vendor inside a stream, as an object, or as an error made of it.
   return vendorError({ body: error instanceof Error ? told(error) : typeof error === 'string' ? error : JSON.stringify(error) }, vendor);
@@ -224,14 +261,32 @@ function told(error: Error): string {
 function connectionProblem(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 6; at = at.cause, depth++) {
     const { code, message } = at as NodeJS.ErrnoException;
-    if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'EPIPE' || message === 'terminated' || message === 'aborted') return 'reset';
-    if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'ETIMEDOUT' || code === 'EHOSTUNREACH' || code === 'ENETUNREACH') return code;
+    if (
+      code === 'ECONNRESET' ||
+      code === 'ERR_STREAM_PREMATURE_CLOSE' ||
+      code === 'EPIPE' ||
+      message === 'terminated' ||
+      message === 'aborted'
+    )
+      return 'reset';
+    if (
+      code === 'ECONNREFUSED' ||
+      code === 'ENOTFOUND' ||
+      code === 'EAI_AGAIN' ||
+      code === 'ETIMEDOUT' ||
+      code === 'EHOSTUNREACH' ||
+      code === 'ENETUNREACH'
+    )
+      return code;
     if (code?.startsWith('CERT_') || code?.includes('SELF_SIGNED') || code === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE') return code;
   }
   return undefined;
 }
 
 function isUnreadable(error: unknown): boolean {
-  return error instanceof Error && /^AI_(JSONParse|TypeValidation|InvalidResponseData|EmptyResponseBody|NoContentGenerated)Error$|^SyntaxError$/.test(error.name)
-    || (APICallError.isInstance(error) && error.statusCode !== undefined && error.statusCode < 400);
+  return (
+    (error instanceof Error &&
+      /^AI_(JSONParse|TypeValidation|InvalidResponseData|EmptyResponseBody|NoContentGenerated)Error$|^SyntaxError$/.test(error.name)) ||
+    (APICallError.isInstance(error) && error.statusCode !== undefined && error.statusCode < 400)
+  );
 }

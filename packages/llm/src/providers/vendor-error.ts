@@ -34,15 +34,18 @@ const BY_WORDS: { code: ErrorCode; words: RegExp }[] = [
   },
   {
     code: 'model.quota_spent',
-    words: /insufficient_quota|insufficient[_ ]balance|insufficient credits|exceeded your current quota, please check your plan|credit balance is too low|Arrearage|used all available credits|exceeded your monthly included credits/i,
+    words:
+      /insufficient_quota|insufficient[_ ]balance|insufficient credits|exceeded your current quota, please check your plan|credit balance is too low|Arrearage|used all available credits|exceeded your monthly included credits/i,
   },
   {
     code: 'model.auth_refused',
-    words: /invalid_api_key|incorrect api key|api[_ ]key not valid|API_KEY_INVALID|invalid x-api-key|authentication_error|invalid username or password|No auth credentials|invalid authentication/i,
+    words:
+      /invalid_api_key|incorrect api key|api[_ ]key not valid|API_KEY_INVALID|invalid x-api-key|authentication_error|invalid username or password|No auth credentials|invalid authentication/i,
   },
   {
     code: 'model.unknown',
-    words: /model_not_found|model not exist|invalid model|not a valid model|(?:requested )?model ["'`]?[^\s"'`]+["'`]? (?:does not exist|not found|is not found)|models\/\S+ is not found|not_found_error|no such model/i,
+    words:
+      /model_not_found|model not exist|invalid model|not a valid model|(?:requested )?model ["'`]?[^\s"'`]+["'`]? (?:does not exist|not found|is not found)|models\/\S+ is not found|not_found_error|no such model/i,
   },
   { code: 'model.overloaded', words: /overloaded|model is currently loading|is at capacity|"code":\s*"?(?:503|529)\b|"UNAVAILABLE"/i },
   { code: 'model.rate_limited', words: /rate[_ -]?limit|too many requests|RESOURCE_EXHAUSTED|Throttling|"code":\s*"?429\b/i },
@@ -84,7 +87,8 @@ function codeOf({ status, body }: VendorFailure): ErrorCode {
   const isClientError = status !== undefined && status >= 400 && status < 500;
   for (const { code, words } of BY_WORDS) {
     if (isClientError && (code === 'model.vendor_failed' || code === 'model.overloaded')) continue;
-    if (status !== undefined && status >= 500 && !['model.overloaded', 'model.rate_limited', 'model.context_overflow'].includes(code)) continue;
+    if (status !== undefined && status >= 500 && !['model.overloaded', 'model.rate_limited', 'model.context_overflow'].includes(code))
+      continue;
     if (words.test(body)) return code;
   }
   if (status !== undefined && BY_STATUS[status] !== undefined) return BY_STATUS[status];
@@ -119,7 +123,9 @@ function nextOf(code: ErrorCode, call: VendorCall): string {
   const test = `helix models test --models ${call.provider}/${call.model}`;
   switch (code) {
     case 'model.auth_refused':
-      return call.keyVariable === undefined ? `check the key of ${call.provider}, then: ${test}` : `set ${call.keyVariable} for the server to a valid key, then: ${test}`;
+      return call.keyVariable === undefined
+        ? `check the key of ${call.provider}, then: ${test}`
+        : `set ${call.keyVariable} for the server to a valid key, then: ${test}`;
     case 'model.quota_spent':
       return `add credit to the account at ${call.provider}, or choose another model: helix models list`;
     case 'model.unknown':
@@ -144,7 +150,9 @@ function sentenceOf(body: string): string {
   }
   for (let depth = 0; depth < 6 && typeof told === 'object' && told !== null; depth++) {
     const inner = told as Record<string, unknown>;
-    told = Array.isArray(told) ? told[0] : (inner['error'] ?? inner['message'] ?? inner['detail'] ?? inner['response'] ?? inner['msg'] ?? inner['title']);
+    told = Array.isArray(told)
+      ? told[0]
+      : (inner['error'] ?? inner['message'] ?? inner['detail'] ?? inner['response'] ?? inner['msg'] ?? inner['title']);
   }
   const line = (typeof told === 'string' ? told : '').replaceAll(/\s+/g, ' ').trim();
   return line.length > 300 ? `${line.slice(0, 299)}…` : line;

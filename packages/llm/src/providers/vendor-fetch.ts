@@ -1,4 +1,4 @@
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { Readable } from 'node:stream';
 
@@ -51,7 +51,8 @@ function sendOnce(url: URL, init: RequestInit | undefined, body: string | undefi
 
 function toResponse(incoming: IncomingMessage): Response {
   const headers = new Headers();
-  for (const [name, value] of Object.entries(incoming.headers)) if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
+  for (const [name, value] of Object.entries(incoming.headers))
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
   const status = incoming.statusCode ?? 502;
   const isBodyless = status === 204 || status === 304;
   return new Response(isBodyless ? null : (Readable.toWeb(incoming) as ReadableStream<Uint8Array>), { status, headers });

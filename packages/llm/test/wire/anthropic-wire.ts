@@ -27,9 +27,18 @@ function read(body: Record<string, unknown>): Asked {
     user: user.filter(({ type }) => type === 'text').map(({ text }) => text ?? ''),
     images: [...user, ...inResults].flatMap(({ source }) => (source ? [{ mediaType: source.media_type, base64: source.data }] : [])),
     tools: ((body['tools'] ?? []) as { name: string }[]).map(({ name }) => name),
-    earlierCalls: messages.filter(({ role }) => role === 'assistant').flatMap(blocksOf).filter(({ type }) => type === 'tool_use').map(({ name, input }) => ({ tool: name ?? '', input })),
+    earlierCalls: messages
+      .filter(({ role }) => role === 'assistant')
+      .flatMap(blocksOf)
+      .filter(({ type }) => type === 'tool_use')
+      .map(({ name, input }) => ({ tool: name ?? '', input })),
     results: results.map(({ content }) => (typeof content === 'string' ? content : (content ?? []).map(({ text }) => text ?? '').join(''))),
-    output: output?.format !== undefined ? 'schema' : ((body['tools'] ?? []) as { name: string }[]).some(({ name }) => name === 'json') ? 'prompt' : undefined,
+    output:
+      output?.format !== undefined
+        ? 'schema'
+        : ((body['tools'] ?? []) as { name: string }[]).some(({ name }) => name === 'json')
+          ? 'prompt'
+          : undefined,
     maxOutputTokens: body['max_tokens'] as number,
     body,
   };
@@ -40,8 +49,19 @@ function answer(say: Say, model: string): string[] {
   const pieces = [
     sseEvent('message_start', {
       message: {
-        id: 'msg_1', type: 'message', role: 'assistant', model, content: [], stop_reason: null, stop_sequence: null,
-        usage: { input_tokens: usage.input - usage.cached, cache_creation_input_tokens: 0, cache_read_input_tokens: usage.cached, output_tokens: 1 },
+        id: 'msg_1',
+        type: 'message',
+        role: 'assistant',
+        model,
+        content: [],
+        stop_reason: null,
+        stop_sequence: null,
+        usage: {
+          input_tokens: usage.input - usage.cached,
+          cache_creation_input_tokens: 0,
+          cache_read_input_tokens: usage.cached,
+          output_tokens: 1,
+        },
       },
     }),
     sseEvent('ping', {}),
@@ -53,11 +73,21 @@ function answer(say: Say, model: string): string[] {
     pieces.push(sseEvent('content_block_stop', { index: index++ }));
   };
   if (say.think !== undefined) {
-    block({ type: 'thinking', thinking: '', signature: '' }, [...halves(say.think).map((thinking) => ({ type: 'thinking_delta', thinking })), { type: 'signature_delta', signature: 'signed-thought' }]);
+    block({ type: 'thinking', thinking: '', signature: '' }, [
+      ...halves(say.think).map((thinking) => ({ type: 'thinking_delta', thinking })),
+      { type: 'signature_delta', signature: 'signed-thought' },
+    ]);
   }
-  if (say.text !== undefined) block({ type: 'text', text: '' }, halves(say.text).map((text) => ({ type: 'text_delta', text })));
+  if (say.text !== undefined)
+    block(
+      { type: 'text', text: '' },
+      halves(say.text).map((text) => ({ type: 'text_delta', text })),
+    );
   for (const call of say.calls ?? []) {
-    block({ type: 'tool_use', id: call.id, name: call.tool, input: {} }, ['', ...halves(JSON.stringify(call.input))].map((json) => ({ type: 'input_json_delta', partial_json: json })));
+    block(
+      { type: 'tool_use', id: call.id, name: call.tool, input: {} },
+      ['', ...halves(JSON.stringify(call.input))].map((json) => ({ type: 'input_json_delta', partial_json: json })),
+    );
   }
   pieces.push(
     sseEvent('message_delta', {
@@ -94,14 +124,24 @@ export const anthropicWire: Wire = {
       case 'overflow':
         return error(400, 'invalid_request_error', 'prompt is too long: 300012 tokens > 200000 maximum');
       case 'rate':
-        return { ...error(429, 'rate_limit_error', 'This request would exceed the rate limit of your organization.'), headers: { 'retry-after': '7' } };
+        return {
+          ...error(429, 'rate_limit_error', 'This request would exceed the rate limit of your organization.'),
+          headers: { 'retry-after': '7' },
+        };
       case 'credit':
-        return error(400, 'invalid_request_error', 'Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.');
+        return error(
+          400,
+          'invalid_request_error',
+          'Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.',
+        );
       case 'overloaded':
         return error(529, 'overloaded_error', 'Overloaded');
       case 'broken':
         return error(500, 'api_error', 'Internal server error');
     }
   },
-  list: (models) => ({ path: '/v1/models', body: JSON.stringify({ data: models.map((id) => ({ id, type: 'model', display_name: id })), has_more: false }) }),
+  list: (models) => ({
+    path: '/v1/models',
+    body: JSON.stringify({ data: models.map((id) => ({ id, type: 'model', display_name: id })), has_more: false }),
+  }),
 };

@@ -5,7 +5,7 @@ interface Part {
   thought?: boolean;
   inlineData?: { mimeType: string; data: string };
   functionCall?: { name: string; args: unknown };
-  functionResponse?: { name: string; response: { content?: unknown; output?: unknown; result?: unknown } };
+  functionResponse?: { name: string; response: { content?: unknown; error?: unknown } };
 }
 interface Content {
   role: string;
@@ -16,7 +16,12 @@ function read(body: Record<string, unknown>, path: string): Asked {
   const contents = body['contents'] as Content[];
   const parts = (role: string): Part[] => contents.filter((content) => content.role === role).flatMap((content) => content.parts);
   const everyPart = contents.flatMap((content) => content.parts);
-  const config = (body['generationConfig'] ?? {}) as { maxOutputTokens?: number; responseMimeType?: string; responseSchema?: unknown; responseJsonSchema?: unknown };
+  const config = (body['generationConfig'] ?? {}) as {
+    maxOutputTokens?: number;
+    responseMimeType?: string;
+    responseSchema?: unknown;
+    responseJsonSchema?: unknown;
+  };
   const tools = (body['tools'] ?? []) as { functionDeclarations?: { name: string }[] }[];
   const hasSchema = config.responseSchema !== undefined || config.responseJsonSchema !== undefined;
   return {
@@ -25,8 +30,12 @@ function read(body: Record<string, unknown>, path: string): Asked {
     user: parts('user').flatMap(({ text }) => (text === undefined ? [] : [text])),
     images: everyPart.flatMap(({ inlineData }) => (inlineData ? [{ mediaType: inlineData.mimeType, base64: inlineData.data }] : [])),
     tools: tools.flatMap((tool) => (tool.functionDeclarations ?? []).map(({ name }) => name)),
-    earlierCalls: parts('model').flatMap(({ functionCall }) => (functionCall ? [{ tool: functionCall.name, input: functionCall.args }] : [])),
-    results: everyPart.flatMap(({ functionResponse }) => (functionResponse ? [String(functionResponse.response.content ?? functionResponse.response.output ?? functionResponse.response.result)] : [])),
+    earlierCalls: parts('model').flatMap(({ functionCall }) =>
+      functionCall ? [{ tool: functionCall.name, input: functionCall.args }] : [],
+    ),
+    results: everyPart.flatMap(({ functionResponse }) =>
+      functionResponse ? [String(functionResponse.response.content ?? functionResponse.response.error)] : [],
+    ),
     output: config.responseMimeType !== 'application/json' ? undefined : hasSchema ? 'schema' : 'json',
     maxOutputTokens: config.maxOutputTokens,
     body,
@@ -34,7 +43,8 @@ function read(body: Record<string, unknown>, path: string): Asked {
 }
 
 function answer(say: Say, model: string): string[] {
-  const piece = (parts: Part[], extra = {}): string => sse({ candidates: [{ content: { role: 'model', parts }, index: 0, ...extra }], modelVersion: model, responseId: 'r1' });
+  const piece = (parts: Part[], extra = {}): string =>
+    sse({ candidates: [{ content: { role: 'model', parts }, index: 0, ...extra }], modelVersion: model, responseId: 'r1' });
   const usage = say.usage && {
     promptTokenCount: say.usage.input,
     cachedContentTokenCount: say.usage.cached,
@@ -46,9 +56,18 @@ function answer(say: Say, model: string): string[] {
   return [
     ...(say.think === undefined ? [] : halves(say.think).map((text) => piece([{ text, thought: true }]))),
     ...(say.text === undefined ? [] : halves(say.text).map((text) => piece([{ text }]))),
-    ...(say.calls ?? []).map((call, index) => piece([{ functionCall: { id: call.id, name: call.tool, args: call.input }, ...(index === 0 && { thoughtSignature: 'sealed-thought' }) } as Part])),
+    ...(say.calls ?? []).map((call, index) =>
+      piece([
+        {
+          functionCall: { id: call.id, name: call.tool, args: call.input },
+          ...(index === 0 && { thoughtSignature: 'sealed-thought' }),
+        } as Part,
+      ]),
+    ),
     sse({
-      candidates: [{ content: { role: 'model', parts: [{ text: '' }] }, finishReason: say.stop === 'length' ? 'MAX_TOKENS' : 'STOP', index: 0 }],
+      candidates: [
+        { content: { role: 'model', parts: [{ text: '' }] }, finishReason: say.stop === 'length' ? 'MAX_TOKENS' : 'STOP', index: 0 },
+      ],
       modelVersion: model,
       ...(usage && { usageMetadata: usage }),
     }),
@@ -74,13 +93,21 @@ export const geminiWire: Wire = {
   refuse(why: Refusal, model: string) {
     switch (why) {
       case 'key':
-        return error(400, 'INVALID_ARGUMENT', 'API key not valid. Please pass a valid API key.', [{ '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: 'API_KEY_INVALID', domain: 'googleapis.com' }]);
+        return error(400, 'INVALID_ARGUMENT', 'API key not valid. Please pass a valid API key.', [
+          { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: 'API_KEY_INVALID', domain: 'googleapis.com' },
+        ]);
       case 'model':
-        return error(404, 'NOT_FOUND', `models/${model} is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models.`);
+        return error(
+          404,
+          'NOT_FOUND',
+          `models/${model} is not found for API version v1beta, or is not supported for generateContent. Call ListModels to see the list of available models.`,
+        );
       case 'overflow':
         return error(400, 'INVALID_ARGUMENT', 'The input token count (1300012) exceeds the maximum number of tokens allowed (1048576).');
       case 'rate':
-        return error(429, 'RESOURCE_EXHAUSTED', 'Resource has been exhausted (e.g. check quota).', [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '7s' }]);
+        return error(429, 'RESOURCE_EXHAUSTED', 'Resource has been exhausted (e.g. check quota).', [
+          { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '7s' },
+        ]);
       case 'credit':
         return error(429, 'RESOURCE_EXHAUSTED', 'You exceeded your current quota, please check your plan and billing details.');
       case 'overloaded':

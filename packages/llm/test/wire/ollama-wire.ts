@@ -16,7 +16,9 @@ function read(body: Record<string, unknown>): Asked {
     user: of('user').map(({ content }) => content),
     images: of('user').flatMap(({ images }) => (images ?? []).map((base64) => ({ mediaType: 'image/png', base64 }))),
     tools: ((body['tools'] ?? []) as { function: { name: string } }[]).map((tool) => tool.function.name),
-    earlierCalls: of('assistant').flatMap(({ tool_calls: calls }) => (calls ?? []).map((call) => ({ tool: call.function.name, input: call.function.arguments }))),
+    earlierCalls: of('assistant').flatMap(({ tool_calls: calls }) =>
+      (calls ?? []).map((call) => ({ tool: call.function.name, input: call.function.arguments })),
+    ),
     results: of('tool').map(({ content }) => content),
     output: typeof body['format'] === 'object' ? 'schema' : body['format'] === 'json' ? 'json' : undefined,
     maxOutputTokens: (body['options'] as { num_predict?: number } | undefined)?.num_predict,
@@ -31,7 +33,15 @@ function answer(say: Say, model: string): string[] {
     ...(say.think === undefined ? [] : halves(say.think).map((thinking) => line({ thinking }))),
     ...(say.text === undefined ? [] : halves(say.text).map((content) => line({ content }))),
     ...(say.calls ?? []).map((call) => line({ tool_calls: [{ id: call.id, function: { name: call.tool, arguments: call.input } }] })),
-    line({}, { done: true, done_reason: say.stop ?? 'stop', total_duration: 5, ...(say.usage && { prompt_eval_count: say.usage.input, eval_count: say.usage.output }) }),
+    line(
+      {},
+      {
+        done: true,
+        done_reason: say.stop ?? 'stop',
+        total_duration: 5,
+        ...(say.usage && { prompt_eval_count: say.usage.input, eval_count: say.usage.output }),
+      },
+    ),
   ];
 }
 
@@ -53,7 +63,18 @@ export const ollamaWire: Wire = {
       case 'model':
         return error(404, `model "${model}" not found, try pulling it first`);
       case 'overflow':
-        return error(400, JSON.stringify({ error: { code: 400, message: 'request (300012 tokens) exceeds the available context size (32768 tokens), try increasing it', type: 'exceed_context_size_error', n_prompt_tokens: 300012, n_ctx: 32768 } }));
+        return error(
+          400,
+          JSON.stringify({
+            error: {
+              code: 400,
+              message: 'request (300012 tokens) exceeds the available context size (32768 tokens), try increasing it',
+              type: 'exceed_context_size_error',
+              n_prompt_tokens: 300012,
+              n_ctx: 32768,
+            },
+          }),
+        );
       case 'overloaded':
         return error(503, 'server busy, please try again.  maximum pending requests exceeded');
       default:

@@ -36,10 +36,22 @@ export function openaiChatDialect(dialect: Dialect): Wire {
     ...(dialect.unknownRefusals && { unknownRefusals: dialect.unknownRefusals }),
     ...(dialect.failure !== undefined && { failure: dialect.failure }),
     ...(dialect.lacks && { lacks: dialect.lacks }),
-    list: dialect.list ?? ((models) => ({ path: `${dialect.basePath}/models`, body: JSON.stringify({ object: 'list', data: models.map((id) => ({ id, object: 'model' })) }) })),
+    list:
+      dialect.list ??
+      ((models) => ({
+        path: `${dialect.basePath}/models`,
+        body: JSON.stringify({ object: 'list', data: models.map((id) => ({ id, object: 'model' })) }),
+      })),
     answer(say, model) {
       const piece = (delta: Record<string, unknown>, finish: string | null = null, extra = {}): string =>
-        sse({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model, choices: [{ index: 0, delta, finish_reason: finish }], ...extra });
+        sse({
+          id: 'chatcmpl-1',
+          object: 'chat.completion.chunk',
+          created: 1,
+          model,
+          choices: [{ index: 0, delta, finish_reason: finish }],
+          ...extra,
+        });
       const thought = dialect.thought ?? ((text) => ({ reasoning_content: text }));
       const text = dialect.text ?? ((content) => ({ content }));
       const usage = say.usage ? dialect.usage(say.usage) : undefined;
@@ -52,7 +64,9 @@ export function openaiChatDialect(dialect: Dialect): Wire {
         ...(say.calls ?? []).flatMap((call, index) => {
           const [first = '', second = ''] = halves(JSON.stringify(call.input));
           if (dialect.lacks?.includes('argumentPieces')) {
-            return [piece({ tool_calls: [{ index, id: call.id, type: 'function', function: { name: call.tool, arguments: first + second } }] })];
+            return [
+              piece({ tool_calls: [{ index, id: call.id, type: 'function', function: { name: call.tool, arguments: first + second } }] }),
+            ];
           }
           return [
             piece({ tool_calls: [{ index, id: call.id, type: 'function', function: { name: call.tool, arguments: '' } }] }),
@@ -61,7 +75,9 @@ export function openaiChatDialect(dialect: Dialect): Wire {
           ];
         }),
         piece({}, finish, dialect.isUsageWithFinish && usage ? { usage } : {}),
-        ...(usage && !dialect.isUsageWithFinish ? [sse({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model, choices: [], usage })] : []),
+        ...(usage && !dialect.isUsageWithFinish
+          ? [sse({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model, choices: [], usage })]
+          : []),
         'data: [DONE]\n\n',
       ];
     },
@@ -76,7 +92,8 @@ interface ChatMessage {
 
 function readChat(body: Record<string, unknown>): Asked {
   const messages = body['messages'] as ChatMessage[];
-  const textOf = ({ content }: ChatMessage): string => (typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? '').join(''));
+  const textOf = ({ content }: ChatMessage): string =>
+    typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? '').join('');
   const of = (...roles: string[]): ChatMessage[] => messages.filter(({ role }) => roles.includes(role));
   const format = body['response_format'] as { type?: string } | undefined;
   return {
@@ -84,10 +101,14 @@ function readChat(body: Record<string, unknown>): Asked {
     system: of('system', 'developer').map(textOf),
     user: of('user').map(textOf),
     images: of('user').flatMap(({ content }) =>
-      (Array.isArray(content) ? content : []).flatMap(({ image_url: url }) => (url === undefined ? [] : [dataUrl(typeof url === 'string' ? url : url.url)])),
+      (Array.isArray(content) ? content : []).flatMap(({ image_url: url }) =>
+        url === undefined ? [] : [dataUrl(typeof url === 'string' ? url : url.url)],
+      ),
     ),
     tools: ((body['tools'] ?? []) as { function: { name: string } }[]).map((tool) => tool.function.name),
-    earlierCalls: of('assistant').flatMap(({ tool_calls: calls }) => (calls ?? []).map((call) => ({ tool: call.function.name, input: JSON.parse(call.function.arguments) as unknown }))),
+    earlierCalls: of('assistant').flatMap(({ tool_calls: calls }) =>
+      (calls ?? []).map((call) => ({ tool: call.function.name, input: JSON.parse(call.function.arguments) as unknown })),
+    ),
     results: of('tool').map(textOf),
     output: format?.type === 'json_schema' ? 'schema' : format?.type === 'json_object' ? 'json' : undefined,
     maxOutputTokens: (body['max_completion_tokens'] ?? body['max_tokens']) as number | undefined,
@@ -103,21 +124,54 @@ const plainUsage = (usage: NonNullable<Say['usage']>): Record<string, unknown> =
   completion_tokens_details: { reasoning_tokens: usage.reasoning },
 });
 
-const openaiError = (message: string, type: string, code: string | null): string => JSON.stringify({ error: { message, type, param: null, code } });
+const openaiError = (message: string, type: string, code: string | null): string =>
+  JSON.stringify({ error: { message, type, param: null, code } });
 
 /** @see https://platform.openai.com/docs/guides/error-codes */
 export function openaiRefusal(why: Refusal, model: string): { status: number; body: string; headers?: Record<string, string> } {
   switch (why) {
     case 'key':
-      return { status: 401, body: openaiError('Incorrect API key provided: test-bad*********6789. You can find your API key at https://platform.openai.com/account/api-keys.', 'invalid_request_error', 'invalid_api_key') };
+      return {
+        status: 401,
+        body: openaiError(
+          'Incorrect API key provided: test-bad*********6789. You can find your API key at https://platform.openai.com/account/api-keys.',
+          'invalid_request_error',
+          'invalid_api_key',
+        ),
+      };
     case 'model':
-      return { status: 404, body: openaiError(`The model \`${model}\` does not exist or you do not have access to it.`, 'invalid_request_error', 'model_not_found') };
+      return {
+        status: 404,
+        body: openaiError(
+          `The model \`${model}\` does not exist or you do not have access to it.`,
+          'invalid_request_error',
+          'model_not_found',
+        ),
+      };
     case 'overflow':
-      return { status: 400, body: openaiError("This model's maximum context length is 128000 tokens. However, your messages resulted in 300012 tokens. Please reduce the length of the messages.", 'invalid_request_error', 'context_length_exceeded') };
+      return {
+        status: 400,
+        body: openaiError(
+          "This model's maximum context length is 128000 tokens. However, your messages resulted in 300012 tokens. Please reduce the length of the messages.",
+          'invalid_request_error',
+          'context_length_exceeded',
+        ),
+      };
     case 'rate':
-      return { status: 429, headers: { 'retry-after': '7', 'x-ratelimit-reset-requests': '8s' }, body: openaiError('Rate limit reached for requests per min.', 'requests', 'rate_limit_exceeded') };
+      return {
+        status: 429,
+        headers: { 'retry-after': '7', 'x-ratelimit-reset-requests': '8s' },
+        body: openaiError('Rate limit reached for requests per min.', 'requests', 'rate_limit_exceeded'),
+      };
     case 'credit':
-      return { status: 429, body: openaiError('You exceeded your current quota, please check your plan and billing details.', 'insufficient_quota', 'insufficient_quota') };
+      return {
+        status: 429,
+        body: openaiError(
+          'You exceeded your current quota, please check your plan and billing details.',
+          'insufficient_quota',
+          'insufficient_quota',
+        ),
+      };
     case 'overloaded':
       return { status: 503, body: openaiError('The engine is currently overloaded, please try again later.', 'server_error', null) };
     case 'broken':
@@ -162,11 +216,21 @@ export const deepseekWire = openaiChatDialect({
   refuse(why, model) {
     switch (why) {
       case 'key':
-        return { status: 401, body: openaiError('Authentication Fails, Your api key: ****6789 is invalid', 'authentication_error', 'invalid_request_error') };
+        return {
+          status: 401,
+          body: openaiError('Authentication Fails, Your api key: ****6789 is invalid', 'authentication_error', 'invalid_request_error'),
+        };
       case 'model':
         return { status: 400, body: openaiError('Model Not Exist', 'invalid_request_error', 'invalid_request_error') };
       case 'overflow':
-        return { status: 400, body: openaiError("This model's maximum context length is 65536 tokens. However, you requested 300012 tokens (299012 in the messages, 1000 in the completion). Please reduce the length of the messages or completion.", 'invalid_request_error', 'invalid_request_error') };
+        return {
+          status: 400,
+          body: openaiError(
+            "This model's maximum context length is 65536 tokens. However, you requested 300012 tokens (299012 in the messages, 1000 in the completion). Please reduce the length of the messages or completion.",
+            'invalid_request_error',
+            'invalid_request_error',
+          ),
+        };
       case 'credit':
         return { status: 402, body: openaiError('Insufficient Balance', 'unknown_error', 'invalid_request_error') };
       case 'rate':
@@ -186,11 +250,25 @@ export const qwenWire = openaiChatDialect({
   refuse(why, model) {
     switch (why) {
       case 'overflow':
-        return { status: 400, body: openaiError('<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]', 'invalid_request_error', 'invalid_parameter_error') };
+        return {
+          status: 400,
+          body: openaiError(
+            '<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]',
+            'invalid_request_error',
+            'invalid_parameter_error',
+          ),
+        };
       case 'rate':
-        return { status: 429, headers: { 'retry-after': '7' }, body: openaiError('Requests rate limit exceeded, please try again later.', 'limit_requests', 'limit_requests') };
+        return {
+          status: 429,
+          headers: { 'retry-after': '7' },
+          body: openaiError('Requests rate limit exceeded, please try again later.', 'limit_requests', 'limit_requests'),
+        };
       case 'credit':
-        return { status: 400, body: openaiError('Access denied, please make sure your account is in good standing.', 'Arrearage', 'Arrearage') };
+        return {
+          status: 400,
+          body: openaiError('Access denied, please make sure your account is in good standing.', 'Arrearage', 'Arrearage'),
+        };
       default:
         return openaiRefusal(why, model);
     }
@@ -204,17 +282,30 @@ export const mistralWire = openaiChatDialect({
   hasKey: true,
   isUsageWithFinish: true,
   thought: (text) => ({ content: [{ type: 'thinking', thinking: [{ type: 'text', text }], closed: false }] }),
-  usage: (usage) => ({ prompt_tokens: usage.input, completion_tokens: usage.output, total_tokens: usage.input + usage.output, num_cached_tokens: usage.cached }),
+  usage: (usage) => ({
+    prompt_tokens: usage.input,
+    completion_tokens: usage.output,
+    total_tokens: usage.input + usage.output,
+    num_cached_tokens: usage.cached,
+  }),
   lacks: ['reasoningTokens', 'argumentPieces'],
   refuse(why, model) {
-    const mistralError = (message: string, type: string, code: string | null): string => JSON.stringify({ object: 'error', message, type, param: null, code });
+    const mistralError = (message: string, type: string, code: string | null): string =>
+      JSON.stringify({ object: 'error', message, type, param: null, code });
     switch (why) {
       case 'key':
         return { status: 401, body: JSON.stringify({ detail: 'Unauthorized' }) };
       case 'model':
         return { status: 400, body: mistralError(`Invalid model: ${model}`, 'invalid_model', '1500') };
       case 'overflow':
-        return { status: 400, body: mistralError('Prompt contains 300012 tokens and 0 draft tokens, too large for model with 131072 maximum context length', 'invalid_request_prompt', '3051') };
+        return {
+          status: 400,
+          body: mistralError(
+            'Prompt contains 300012 tokens and 0 draft tokens, too large for model with 131072 maximum context length',
+            'invalid_request_prompt',
+            '3051',
+          ),
+        };
       case 'rate':
         return { status: 429, headers: { 'retry-after': '7' }, body: mistralError('Rate limit exceeded', 'rate_limited', '1300') };
       case 'overloaded':
@@ -235,17 +326,31 @@ export const openrouterWire = openaiChatDialect({
   comment: ': OPENROUTER PROCESSING\n\n',
   thought: (text) => ({ content: '', reasoning: text, reasoning_details: [{ type: 'reasoning.text', text, format: 'unknown', index: 0 }] }),
   usage: (usage) => ({ ...plainUsage(usage), cost: 0.0123, is_byok: false }),
-  failure: sse({ id: 'gen-1', object: 'chat.completion.chunk', created: 1, model: 'test-model', provider: 'Somebody', error: { code: 502, message: 'Provider returned error' }, choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: 'error' }] }),
+  failure: sse({
+    id: 'gen-1',
+    object: 'chat.completion.chunk',
+    created: 1,
+    model: 'test-model',
+    provider: 'Somebody',
+    error: { code: 502, message: 'Provider returned error' },
+    choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: 'error' }],
+  }),
   list: () => ({ path: '/api/v1/key', body: JSON.stringify({ data: { label: 'test', limit: null, usage: 1, is_free_tier: false } }) }),
   refuse(why, model) {
-    const error = (code: number, message: string): { status: number; body: string } => ({ status: code, body: JSON.stringify({ error: { code, message }, user_id: 'user_1' }) });
+    const error = (code: number, message: string): { status: number; body: string } => ({
+      status: code,
+      body: JSON.stringify({ error: { code, message }, user_id: 'user_1' }),
+    });
     switch (why) {
       case 'key':
         return error(401, 'No auth credentials found');
       case 'model':
         return error(400, `${model} is not a valid model ID`);
       case 'overflow':
-        return error(400, "This endpoint's maximum context length is 128000 tokens. However, you requested about 300012 tokens (300012 of text input). Please reduce the length of either one.");
+        return error(
+          400,
+          "This endpoint's maximum context length is 128000 tokens. However, you requested about 300012 tokens (300012 of text input). Please reduce the length of either one.",
+        );
       case 'credit':
         return error(402, 'Insufficient credits. Add more using https://openrouter.ai/settings/credits');
       case 'rate':
@@ -270,7 +375,10 @@ export const huggingfaceWire = openaiChatDialect({
       case 'key':
         return { status: 401, body: JSON.stringify({ error: 'Invalid username or password.' }) };
       case 'model':
-        return { status: 400, body: openaiError(`The requested model '${model}' does not exist`, 'invalid_request_error', 'model_not_found') };
+        return {
+          status: 400,
+          body: openaiError(`The requested model '${model}' does not exist`, 'invalid_request_error', 'model_not_found'),
+        };
       case 'credit':
         return { status: 402, body: JSON.stringify({ error: 'You have exceeded your monthly included credits for Inference Providers.' }) };
       default:
@@ -286,7 +394,10 @@ export const nvidiaWire = openaiChatDialect({
   hasKey: true,
   usage: plainUsage,
   refuse(why, model) {
-    const problem = (status: number, title: string, detail: string): { status: number; body: string } => ({ status, body: JSON.stringify({ status, title, detail }) });
+    const problem = (status: number, title: string, detail: string): { status: number; body: string } => ({
+      status,
+      body: JSON.stringify({ status, title, detail }),
+    });
     switch (why) {
       case 'key':
         return problem(403, 'Forbidden', 'Authorization failed');
@@ -297,7 +408,15 @@ export const nvidiaWire = openaiChatDialect({
       case 'rate':
         return { ...problem(429, 'Too Many Requests', 'Too Many Requests'), headers: { 'retry-after': '7' } };
       case 'overflow':
-        return { status: 400, body: JSON.stringify({ object: 'error', message: "This model's maximum context length is 131072 tokens. However, you requested 300012 tokens.", type: 'BadRequestError', code: 400 }) };
+        return {
+          status: 400,
+          body: JSON.stringify({
+            object: 'error',
+            message: "This model's maximum context length is 131072 tokens. However, you requested 300012 tokens.",
+            type: 'BadRequestError',
+            code: 400,
+          }),
+        };
       default:
         return openaiRefusal(why, model);
     }
@@ -309,15 +428,27 @@ export const llamaServerWire = openaiChatDialect({
   kind: 'llama-server',
   basePath: '/v1',
   hasKey: false,
-  usage: (usage) => ({ prompt_tokens: usage.input, completion_tokens: usage.output, total_tokens: usage.input + usage.output, prompt_tokens_details: { cached_tokens: usage.cached } }),
+  usage: (usage) => ({
+    prompt_tokens: usage.input,
+    completion_tokens: usage.output,
+    total_tokens: usage.input + usage.output,
+    prompt_tokens_details: { cached_tokens: usage.cached },
+  }),
   lacks: ['reasoningTokens'],
   unknownRefusals: { key: 'it asks for none', rate: 'it queues', credit: 'it is free' },
-  failure: 'error: {"code":500,"message":"failed to decode the batch","type":"server_error"}\n\ndata: {"error":{"code":500,"message":"failed to decode the batch","type":"server_error"}}\n\n',
+  failure:
+    'error: {"code":500,"message":"failed to decode the batch","type":"server_error"}\n\ndata: {"error":{"code":500,"message":"failed to decode the batch","type":"server_error"}}\n\n',
   refuse(why, model) {
-    const error = (code: number, message: string, type: string, extra = {}): { status: number; body: string } => ({ status: code, body: JSON.stringify({ error: { code, message, type, ...extra } }) });
+    const error = (code: number, message: string, type: string, extra = {}): { status: number; body: string } => ({
+      status: code,
+      body: JSON.stringify({ error: { code, message, type, ...extra } }),
+    });
     switch (why) {
       case 'overflow':
-        return error(400, 'the request exceeds the available context size, try increasing it', 'exceed_context_size_error', { n_prompt_tokens: 300012, n_ctx: 8192 });
+        return error(400, 'the request exceeds the available context size, try increasing it', 'exceed_context_size_error', {
+          n_prompt_tokens: 300012,
+          n_ctx: 8192,
+        });
       case 'model':
         return error(400, `model '${model}' not found`, 'invalid_request_error');
       case 'overloaded':

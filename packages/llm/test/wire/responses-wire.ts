@@ -26,7 +26,9 @@ function read(body: Record<string, unknown>): Asked {
     user: by('user').map(({ content }) => partsText(content)),
     images: [...by('user').flatMap(({ content }) => images(content)), ...results.flatMap(({ output }) => images(output))],
     tools: ((body['tools'] ?? []) as { name: string }[]).map(({ name }) => name),
-    earlierCalls: input.filter(({ type }) => type === 'function_call').map((item) => ({ tool: item.name ?? '', input: JSON.parse(item.arguments ?? '') as unknown })),
+    earlierCalls: input
+      .filter(({ type }) => type === 'function_call')
+      .map((item) => ({ tool: item.name ?? '', input: JSON.parse(item.arguments ?? '') as unknown })),
     results: results.map(({ output }) => partsText(output)),
     output: format?.type === 'json_schema' ? 'schema' : format?.type === 'json_object' ? 'json' : undefined,
     maxOutputTokens: body['max_output_tokens'] as number | undefined,
@@ -43,43 +45,85 @@ function answer(say: Say, model: string): string[] {
     total_tokens: say.usage.input + say.usage.output,
   };
   const response = (status: string, extra = {}): Record<string, unknown> => ({
-    id: 'resp_1', object: 'response', created_at: 1, status, model, output: [], usage: null, incomplete_details: null, error: null, ...extra,
+    id: 'resp_1',
+    object: 'response',
+    created_at: 1,
+    status,
+    model,
+    output: [],
+    usage: null,
+    incomplete_details: null,
+    error: null,
+    ...extra,
   });
   const pieces = [sseEvent('response.created', { response: response('in_progress') })];
   let index = 0;
   if (say.think !== undefined) {
     const place = { item_id: 'rs_1', output_index: index, summary_index: 0 };
-    pieces.push(sseEvent('response.output_item.added', { output_index: index, item: { id: 'rs_1', type: 'reasoning', summary: [] } }));
+    pieces.push(
+      sseEvent('response.output_item.added', {
+        output_index: index,
+        item: { id: 'rs_1', type: 'reasoning', status: 'in_progress', summary: [] },
+      }),
+    );
     pieces.push(sseEvent('response.reasoning_summary_part.added', { ...place, part: { type: 'summary_text', text: '' } }));
     for (const delta of halves(say.think)) pieces.push(sseEvent('response.reasoning_summary_text.delta', { ...place, delta }));
     pieces.push(sseEvent('response.reasoning_summary_text.done', { ...place, text: say.think }));
     pieces.push(sseEvent('response.reasoning_summary_part.done', { ...place, part: { type: 'summary_text', text: say.think } }));
-    pieces.push(sseEvent('response.output_item.done', { output_index: index++, item: { id: 'rs_1', type: 'reasoning', status: 'completed', encrypted_content: 'sealed-thought', summary: [{ type: 'summary_text', text: say.think }] } }));
+    pieces.push(
+      sseEvent('response.output_item.done', {
+        output_index: index++,
+        item: {
+          id: 'rs_1',
+          type: 'reasoning',
+          status: 'completed',
+          encrypted_content: 'sealed-thought',
+          summary: [{ type: 'summary_text', text: say.think }],
+        },
+      }),
+    );
   }
   if (say.text !== undefined) {
     const place = { item_id: 'msg_1', output_index: index, content_index: 0 };
     const content = [{ type: 'output_text', text: say.text, annotations: [], logprobs: [] }];
-    pieces.push(sseEvent('response.output_item.added', { output_index: index, item: { id: 'msg_1', type: 'message', status: 'in_progress', role: 'assistant', content: [] } }));
-    pieces.push(sseEvent('response.content_part.added', { ...place, part: { type: 'output_text', text: '', annotations: [], logprobs: [] } }));
+    pieces.push(
+      sseEvent('response.output_item.added', {
+        output_index: index,
+        item: { id: 'msg_1', type: 'message', status: 'in_progress', role: 'assistant', content: [] },
+      }),
+    );
+    pieces.push(
+      sseEvent('response.content_part.added', { ...place, part: { type: 'output_text', text: '', annotations: [], logprobs: [] } }),
+    );
     for (const delta of halves(say.text)) pieces.push(sseEvent('response.output_text.delta', { ...place, delta, logprobs: [] }));
     pieces.push(sseEvent('response.output_text.done', { ...place, text: say.text, logprobs: [] }));
-    pieces.push(sseEvent('response.output_item.done', { output_index: index++, item: { id: 'msg_1', type: 'message', status: 'completed', role: 'assistant', content } }));
+    pieces.push(
+      sseEvent('response.output_item.done', {
+        output_index: index++,
+        item: { id: 'msg_1', type: 'message', status: 'completed', role: 'assistant', content },
+      }),
+    );
   }
   for (const call of say.calls ?? []) {
     const id = `fc_${call.id}`;
     const item = { id, type: 'function_call', call_id: call.id, name: call.tool };
     const text = JSON.stringify(call.input);
     pieces.push(sseEvent('response.output_item.added', { output_index: index, item: { ...item, status: 'in_progress', arguments: '' } }));
-    for (const delta of halves(text)) pieces.push(sseEvent('response.function_call_arguments.delta', { item_id: id, output_index: index, delta }));
+    for (const delta of halves(text))
+      pieces.push(sseEvent('response.function_call_arguments.delta', { item_id: id, output_index: index, delta }));
     pieces.push(sseEvent('response.function_call_arguments.done', { item_id: id, output_index: index, arguments: text, name: call.tool }));
     pieces.push(sseEvent('response.output_item.done', { output_index: index++, item: { ...item, status: 'completed', arguments: text } }));
   }
   pieces.push(
     say.stop === 'length'
-      ? sseEvent('response.incomplete', { response: response('incomplete', { usage, incomplete_details: { reason: 'max_output_tokens' } }) })
-      : sseEvent('response.completed', { response: response('completed', { usage: usage ?? { input_tokens: 1, output_tokens: 1, total_tokens: 2 } }) }),
+      ? sseEvent('response.incomplete', {
+          response: response('incomplete', { usage, incomplete_details: { reason: 'max_output_tokens' } }),
+        })
+      : sseEvent('response.completed', {
+          response: response('completed', { usage: usage ?? { input_tokens: 1, output_tokens: 1, total_tokens: 2 } }),
+        }),
   );
-  return pieces;
+  return pieces.map((piece, number) => piece.replace(/\}\n\n$/, `,"sequence_number":${number}}\n\n`));
 }
 
 /** @see https://platform.openai.com/docs/api-reference/responses-streaming */
@@ -94,7 +138,17 @@ export const openaiWire: Wire = {
   garbage: 'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","item_id":\n\n',
   refuse: openaiRefusal,
   failure: sseEvent('response.failed', {
-    response: { id: 'resp_1', object: 'response', created_at: 1, status: 'failed', model: 'test-model', output: [], usage: null, error: { code: 'server_error', message: 'The model failed to generate a response.' } },
+    sequence_number: 3,
+    response: {
+      id: 'resp_1',
+      object: 'response',
+      created_at: 1,
+      status: 'failed',
+      model: 'test-model',
+      output: [],
+      usage: null,
+      error: { code: 'server_error', message: 'The model failed to generate a response.' },
+    },
   }),
   list: (models) => ({ path: '/v1/models', body: JSON.stringify({ object: 'list', data: models.map((id) => ({ id, object: 'model' })) }) }),
 };
@@ -104,18 +158,40 @@ export const xaiWire: Wire = {
   ...openaiWire,
   kind: 'xai',
   refuse(why: Refusal, model: string) {
-    const error = (status: number, code: string, text: string): { status: number; body: string } => ({ status, body: JSON.stringify({ code, error: text }) });
+    const error = (status: number, code: string, text: string): { status: number; body: string } => ({
+      status,
+      body: JSON.stringify({ code, error: text }),
+    });
     switch (why) {
       case 'key':
-        return error(400, 'Client specified an invalid argument', 'Incorrect API key provided: te***89. You can obtain an API key from https://console.x.ai.');
+        return error(
+          400,
+          'Client specified an invalid argument',
+          'Incorrect API key provided: te***89. You can obtain an API key from https://console.x.ai.',
+        );
       case 'model':
-        return error(404, 'Some requested entity was not found', `The model ${model} does not exist or your team does not have access to it.`);
+        return error(
+          404,
+          'Some requested entity was not found',
+          `The model ${model} does not exist or your team does not have access to it.`,
+        );
       case 'overflow':
-        return error(400, 'Client specified an invalid argument', "This model's maximum prompt length is 131072 but the request contains 300012 tokens.");
+        return error(
+          400,
+          'Client specified an invalid argument',
+          "This model's maximum prompt length is 131072 but the request contains 300012 tokens.",
+        );
       case 'rate':
-        return { ...error(429, 'Some resource has been exhausted', 'Too many requests for team: requests per minute (actual/limit): 61/60.'), headers: { 'retry-after': '7' } };
+        return {
+          ...error(429, 'Some resource has been exhausted', 'Too many requests for team: requests per minute (actual/limit): 61/60.'),
+          headers: { 'retry-after': '7' },
+        };
       case 'credit':
-        return error(403, 'The caller does not have permission to execute the specified operation', 'Your team has either used all available credits or reached its monthly spending limit.');
+        return error(
+          403,
+          'The caller does not have permission to execute the specified operation',
+          'Your team has either used all available credits or reached its monthly spending limit.',
+        );
       case 'overloaded':
         return error(503, 'The service is currently unavailable', 'The model is at capacity. Please try again later.');
       case 'broken':

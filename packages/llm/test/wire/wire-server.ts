@@ -12,7 +12,7 @@ export type Act =
   | { say: Say; pauseMs?: number }
   | { refuse: Refusal; headers?: Record<string, string> }
   /** Sends that many pieces, then goes: with an orderly end, with a broken connection, or by saying no more (until the other side hangs up). */
-  | { say: Say; pieces: number; then: 'end' | 'reset' | 'silence' }
+  | { say: Say; pieces: number; goesBy: 'end' | 'reset' | 'silence' }
   | { say: Say; garbledPiece: number }
   | { failInStream: true };
 
@@ -107,7 +107,7 @@ export class WireServer {
       await new Promise((resolve) => setTimeout(resolve, 'pauseMs' in act ? act.pauseMs : 0));
       if (response.destroyed) return;
     }
-    if (!('pieces' in act) || act.then === 'end') return void response.end();
-    if (act.then === 'reset') response.socket?.resetAndDestroy();
+    if (!('pieces' in act) || act.goesBy === 'end') return void response.end();
+    if (act.goesBy === 'reset') response.socket?.resetAndDestroy();
   }
 }

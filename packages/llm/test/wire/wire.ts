@@ -54,12 +54,15 @@ export interface Wire {
 }
 
 export const sse = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`;
-export const sseEvent = (type: string, value: Record<string, unknown>): string => `event: ${type}\ndata: ${JSON.stringify({ type, ...value })}\n\n`;
+export const sseEvent = (type: string, value: Record<string, unknown>): string =>
+  `event: ${type}\ndata: ${JSON.stringify({ type, ...value })}\n\n`;
 
 /** A text in two pieces. */
-export const halves = (text: string): string[] => [text.slice(0, Math.ceil(text.length / 2)), text.slice(Math.ceil(text.length / 2))].filter((piece) => piece !== '');
+export const halves = (text: string): string[] =>
+  [text.slice(0, Math.ceil(text.length / 2)), text.slice(Math.ceil(text.length / 2))].filter((piece) => piece !== '');
 
-export const bearer = (headers: Record<string, string | string[] | undefined>): string | undefined => String(headers['authorization'] ?? '').replace(/^Bearer /, '') || undefined;
+export const bearer = (headers: Record<string, string | string[] | undefined>): string | undefined =>
+  String(headers['authorization'] ?? '').replace(/^Bearer /, '') || undefined;
 
 export const dataUrl = (url: string): { mediaType: string; base64: string } => {
   const match = /^data:([^;]+);base64,(.*)$/s.exec(url);
