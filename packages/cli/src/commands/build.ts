@@ -38,17 +38,18 @@ export default async function build(this: HelixContext, flags: Flags, ...names: 
   );
   if (task === undefined) return;
   this.exitStatus = exitStatusOf(task);
-  const wanted = names.length === 0 ? task.tree : task.tree.filter((target) => names.includes(target.name));
+  const built = targets.flatMap(({ name }) => task.tree.find((one) => one.name === name) ?? []);
+  const wanted = names.length === 0 ? built : built.filter((target) => names.includes(target.name));
   const files = flags.out === undefined ? new Map<string, string>() : await saveOutputs(connection, wanted, path.resolve(this.cwd, flags.out));
   out.list(
-    task.tree,
+    built,
     [
       { title: 'target', cell: (target) => target.name },
       { title: 'state', cell: (target) => target.state, look: (_, target) => renderState(target.state, out.style) },
       { title: 'how', cell: howOf },
       { title: 'outputs', cell: (target) => files.get(target.id) ?? target.failure?.message ?? '' },
     ],
-    { document: { task: task.id, state: task.state, targets: task.tree, ...(task.failure && { failure: task.failure }), files: Object.fromEntries(files) } },
+    { document: { task: task.id, state: task.state, targets: built, ...(task.failure && { failure: task.failure }), files: Object.fromEntries(files) } },
   );
   if (task.failure && out.format === 'text') out.note(`${task.failure.message} (${task.failure.code})${task.failure.next === undefined ? '' : `\nnext: ${task.failure.next}`}`);
 }

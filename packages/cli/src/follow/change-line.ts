@@ -11,7 +11,7 @@ export function changeLine(change: Change, model: TaskModel): string | undefined
   }
   // What is waited for is told once the wait has become long; progress is told by the subtasks that end.
   if (change.type !== 'state') return undefined;
-  const { node } = change;
+  const { node, from } = change;
   const name = oneLine(node.name);
   switch (node.state) {
     case 'running':
@@ -28,7 +28,7 @@ export function changeLine(change: Change, model: TaskModel): string | undefined
     case 'paused':
       return `paused: ${name}`;
     case 'pending':
-      return `waiting again: ${name}`;
+      return from === 'blocked' ? undefined : `waiting again: ${name}`;
     case 'blocked':
       return undefined;
   }

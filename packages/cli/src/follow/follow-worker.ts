@@ -35,13 +35,15 @@ export async function followWorker(context: HelixContext, connection: Connection
           if (body.type !== 'worker.moved') continue;
           const doing = DOING[body.to];
           if (doing !== undefined) context.out.note(`${worker.name}: ${doing}`);
-          // `suspect` by a lost or refused connection; it is dialled again later, but nobody should wait here for that.
-          if (isSettled(body.to) || body.command === 'drop') break;
+          // A machine that cannot be reached is dialled again later, but nobody should wait here for that. A link that broke
+          // while it was made (the worker makes room for another agent) is made again at once.
+          if (isSettled(body.to) || (body.command === 'drop' && body.reason?.code !== 'worker.link_lost')) break;
         }
         if (stop.signal.reason instanceof CodedError) throw stop.signal.reason;
         now = await connection.call('workers.get', { params: { worker: worker.id } });
       }
       if (now.state === 'up' || now.state === 'degraded') return now;
+      if (now.state === 'probing' || now.state === 'installing' || now.state === 'connecting') continue;
       if (now.reason?.code !== 'worker.host_key_unknown' || !context.canAsk) throw refusalOf(now);
       await askForKey(context, connection, now);
     }

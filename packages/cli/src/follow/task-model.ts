@@ -42,7 +42,10 @@ export interface TaskModel {
 }
 
 /** What an event changed, for those who tell changes one by one. */
-export type Change = { type: 'state' | 'waiting' | 'progress'; node: TaskNode } | { type: 'failedTest'; test: FailedTest };
+export type Change =
+  | { type: 'state'; node: TaskNode; from: TaskState }
+  | { type: 'waiting' | 'progress'; node: TaskNode }
+  | { type: 'failedTest'; test: FailedTest };
 
 export function createTaskModel(detail: TaskDetail, workerNames: Iterable<readonly [string, string]> = []): TaskModel {
   const model: TaskModel = { root: detail.id, tree: detail.root, nodes: new Map(), workerNames: new Map(workerNames), failedTests: [] };
@@ -89,7 +92,7 @@ export function applyEvent(model: TaskModel, event: Event): Change[] {
       node.failure = body.failure;
       node.finishedMs = ['completed', 'failed', 'cancelled'].includes(body.to) ? atMs : undefined;
       if (body.to === 'running') node.startedMs ??= atMs;
-      return [{ type: 'state', node }];
+      return [{ type: 'state', node, from: body.from }];
     }
     case 'task.waiting':
       if (node.waitingFor === body.reason) return [];
