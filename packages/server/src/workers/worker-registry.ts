@@ -18,7 +18,7 @@ import {
   acceptHostKey, configureWorker, deleteSecret, insertWorker, listHostKeys, listMetrics, listWorkerNames, listWorkers, type NewWorker, putSecret,
   readSecret, revokeHostKey, setAdmission, upsertMetrics,
 } from './worker-sql.ts';
-import { type SupervisorContext, WorkerSupervisor } from './worker-supervisor.ts';
+import { type LostReason, type SupervisorContext, WorkerSupervisor } from './worker-supervisor.ts';
 
 /** Beats of all workers are written together, this often. */
 const METRICS_WINDOW_MS = 1_000;
@@ -46,7 +46,7 @@ export interface RegistryLinks {
   book: JobBook;
   services: WorkerServices;
   /** The jobs of this worker will not be waited for any longer: it was silent for too long, or was removed. */
-  whenLost(worker: WorkerId, reason: ErrorFact): Promise<void>;
+  whenLost(worker: WorkerId, reason: LostReason): Promise<void>;
 }
 
 export interface NewWorkerRequest extends WorkerConfig {

@@ -24,6 +24,12 @@ const WELCOME_TIMEOUT_MS = 15_000;
 /** An older agent is asked this often to make room for the new one, then used as it is. */
 const UPGRADES_IN_A_ROW = 2;
 
+/** Why the jobs of a worker are given up. */
+export interface LostReason {
+  code: 'job.lost';
+  message: string;
+}
+
 export interface SupervisorContext {
   db: Db;
   log: Logger;
@@ -43,7 +49,7 @@ export interface SupervisorContext {
   /** Something changed that may let work be placed. */
   changed(): void;
   /** Its jobs will not be waited for any longer. */
-  whenLost(worker: WorkerId, reason: ErrorFact): Promise<void>;
+  whenLost(worker: WorkerId, reason: LostReason): Promise<void>;
   noteBeat(worker: WorkerId, load: WorkerLoad): void;
 }
 
@@ -56,6 +62,9 @@ export class WorkerSupervisor {
   warmProjects: ReadonlySet<string> = new Set();
   labels: ReadonlySet<string> = new Set();
   readonly #context: SupervisorContext;
+  /** The link, from its first byte to its last. */
+  #opened: WorkerLink | undefined;
+  /** The same, while work may be sent through it. */
   #link: WorkerLink | undefined;
   #stopping = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -90,7 +99,7 @@ export class WorkerSupervisor {
   /** Closes the link and dials no more. The daemon and its jobs go on. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#link?.close(new CodedError('worker.link_lost', `the server let go of ${this.row.name}`));
+    this.#opened?.close(letGo(this.row.name));
     this.#wake?.();
     await this.#running;
     await this.#moves;
@@ -214,13 +223,14 @@ export class WorkerSupervisor {
               this.#link = undefined;
               this.#silentSinceMs = performance.now();
             }
+            if (this.#opened === link) this.#opened = undefined;
             if (isUpgrading) this.#failures = 0;
             resolve(isUpgrading ? new CodedError('worker.link_lost', `the agent on ${this.row.name} makes room for a newer one`) : error);
           },
         },
       );
-      if (signal.aborted) link.close(new CodedError('worker.link_lost', 'the server lets go'));
-      else signal.addEventListener('abort', () => link.close(new CodedError('worker.link_lost', 'the server lets go')), { once: true });
+      this.#opened = link;
+      if (signal.aborted) link.close(letGo(this.row.name));
     });
   }
 
@@ -310,6 +320,10 @@ export class WorkerSupervisor {
     const { facts, labels } = this.row;
     this.labels = new Set(facts ? capabilityLabels(facts, labels) : labels);
   }
+}
+
+function letGo(name: string): CodedError {
+  return new CodedError('worker.link_lost', `the server let go of ${name}`);
 }
 
 function silentFact(name: string, heartbeatMs: number): ErrorFact {

@@ -172,6 +172,32 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
     expect(readdirSync(store).sort()).toEqual([...running, 'ag-0000000000000002', 'ag-0000000000000003'].sort());
   });
 
+  test('a machine of another kind is refused by name, and a step that fails there is named with what the machine said', async () => {
+    const tools = join(given.folder, 'strange tools');
+    mkdirSync(tools);
+    const tool = (name: string, script: string): void => writeFileSync(join(tools, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const strange = await givenSshd({ config: [`SetEnv "PATH=${tools}"`] });
+    try {
+      const onStrange = (): ReturnType<typeof sshWorker> => sshWorker(strange, given.folder, { folder: join(given.folder, 'strange home') });
+      tool('uname', '[ "$1" = -s ] && echo Darwin || echo arm64');
+      expect(await whyBlocked(given.registry, await given.registry.add(onStrange()))).toMatchObject({
+        code: 'worker.platform_unsupported',
+        message: expect.stringMatching(/darwin-arm64.*linux-/),
+      });
+      rmSync(join(tools, 'uname'));
+      tool('gzip', 'echo "gzip: out of luck" >&2; exit 1');
+      expect(await whyBlocked(given.registry, await given.registry.add(onStrange()))).toMatchObject({
+        code: 'worker.bootstrap_failed',
+        message: expect.stringMatching(/could not unpack rt-[0-9a-f]{16}: what was sent did not arrive whole/),
+        details: { step: expect.stringContaining('unpack'), ssh: expect.stringContaining('out of luck') },
+      });
+      expect(readdirSync(join(given.folder, 'strange home', 'store'))).toEqual([]);
+      await given.clean();
+    } finally {
+      await strange.remove();
+    }
+  });
+
   test('a key held by an agent is used without its file', async () => {
     const socket = join(given.folder, 'agent.sock');
     const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' });

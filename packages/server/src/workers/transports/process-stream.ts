@@ -63,20 +63,21 @@ export class ProcessStream extends Duplex {
     this.#child.stdout.resume();
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#child.stdin.write(chunk, done);
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    // A process that ended takes no more; that is no error of the stream, which ends with the reason.
+    this.#child.stdin.write(chunk, () => done());
   }
 
-  override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: (error?: Error | null) => void): void {
+  override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: () => void): void {
     const { stdin } = this.#child;
     stdin.cork();
     for (const { chunk } of chunks.slice(0, -1)) stdin.write(chunk);
-    stdin.write(chunks.at(-1)?.chunk ?? Buffer.alloc(0), done);
+    stdin.write(chunks.at(-1)?.chunk ?? Buffer.alloc(0), () => done());
     stdin.uncork();
   }
 
   override _final(done: () => void): void {
-    this.#child.stdin.end(done);
+    this.#child.stdin.end(() => done());
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
