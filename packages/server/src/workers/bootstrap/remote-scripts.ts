@@ -170,6 +170,7 @@ export function uninstallProgram(installation: Installation, namespace: string):
   for r in run/*; do rmdir "$r" 2>/dev/null; done
   rmdir run 2>/dev/null
   if ! [ -e run ]; then cd / && rm -rf "$H" || exit ${EXIT_FOLDER_REFUSED}; fi
+  rmdir "/tmp/helix-$(id -u)" 2>/dev/null
 fi
 printf '\\n<<helix-done/1>>\\n'
 `;
