@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { readAgentBundle } from './agent-bundle.ts';
+import { readAgentBundle } from './workers/agent-bundle.ts';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { ensureOwnerToken } from './auth/owner-token.ts';
 import { openSecretBox } from './auth/secret-box.ts';

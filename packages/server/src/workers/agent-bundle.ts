@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { AgentBundle } from './workers/transports/worker-transport.ts';
+import type { AgentBundle } from './transports/worker-transport.ts';
 
-const WORKER_PACKAGE = join(import.meta.dirname, '../../worker');
+const WORKER_PACKAGE = join(import.meta.dirname, '../../../worker');
 
 /** The worker's one file, made anew where a source is newer. The program that makes it is started, never imported. */
 export async function readAgentBundle(): Promise<AgentBundle> {
