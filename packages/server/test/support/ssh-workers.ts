@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type AttemptId, newId } from '@helixcode/protocol/ids';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { buildAgentBundle } from '@helixcode/server/workers/bootstrap/agent-bundle';
@@ -12,6 +12,9 @@ import { givenDatabase, type TestDatabase } from './database.ts';
 import { givenMemoryBook, type MemoryBook } from './memory-book.ts';
 import type { TestSshd } from './sshd.ts';
 import { givenRegistry, type TestRegistry, type TestRegistryOptions } from './worker-registry.ts';
+
+/** Packed once, not for every run. */
+const PARTS_FOLDER = resolve(import.meta.dirname, '..', '..', '..', '..', 'node_modules', '.cache', 'helix-test-parts');
 
 /** What tests with real workers share: a database, the agent, packed parts, and a registry that is begun anew at will. */
 export interface WorkerTest {
@@ -35,7 +38,7 @@ export async function givenWorkerTest(options: { userSshConfig?: boolean } = {})
   const book = givenMemoryBook();
   givenSharedHome(join(folder, 'home'));
   const ssh = createSshTransport({
-    folder: join(folder, 'ssh'), partsFolder: join(folder, 'parts'), userSshConfig: options.userSshConfig ?? false, bundle,
+    folder: join(folder, 'ssh'), partsFolder: PARTS_FOLDER, userSshConfig: options.userSshConfig ?? false, bundle,
   });
   const local = createLocalTransport({ folder: join(folder, 'local'), bundle });
   const begin = (more: Partial<TestRegistryOptions> = {}): Promise<TestRegistry> =>

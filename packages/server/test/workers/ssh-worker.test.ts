@@ -1,10 +1,13 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { spawn, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { freePort, givenSshd, noSshd, type TestSshd } from '../support/sshd.ts';
 import { givenWorkerTest, sshWorker, whyBlocked, type WorkerTest } from '../support/ssh-workers.ts';
 import { givenAccount, noAccounts, type TestAccount } from '../support/test-account.ts';
+
+// An installation writes 100 MB: on a machine that is busy with other things it takes its time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 describe.skipIf(noSshd)('a worker behind a real sshd', () => {
   let given: WorkerTest;
