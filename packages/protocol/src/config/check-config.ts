@@ -66,7 +66,11 @@ export function parseJson(text: string, file: string): unknown {
     return JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (cause) {
     const said = cause instanceof Error ? cause.message : String(cause);
-    throw new CodedError('config.invalid', `${file} is not JSON: ${said}`, { next: `helix config check ${file}`, cause, details: { file } });
+    throw new CodedError('config.invalid', `${file} is not JSON: ${said}`, {
+      next: `helix config check ${file}`,
+      cause,
+      details: { file },
+    });
   }
 }
 
@@ -126,7 +130,8 @@ function unknownKey(root: Schema, path: Path, key: string): ConfigFault {
 function wrongValue(root: Schema, path: Path, value: unknown, said: string): ConfigFault {
   const key = keyText(path);
   const schema = schemaAt(path, root);
-  const expected = schema === undefined ? said : `expected ${describeExpected(schema)}${schema.description ? ` (${schema.description})` : ''}`;
+  const expected =
+    schema === undefined ? said : `expected ${describeExpected(schema)}${schema.description ? ` (${schema.description})` : ''}`;
   const given = valueAt(value, path);
   const subject = key === '' ? 'the whole' : key;
   return { key, message: `${subject} is ${given === undefined ? 'missing' : shortJson(given)}, ${expected}` };
@@ -137,7 +142,10 @@ function valueAt(value: unknown, path: Path): unknown {
 }
 
 function keyText(path: Path): string {
-  return path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('').replace(/^\./, '');
+  return path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
 }
 
 function shortJson(value: unknown): string {

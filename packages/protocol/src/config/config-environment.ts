@@ -23,7 +23,9 @@ export function configVariables(): ConfigVariable[] {
   const long = Object.keys(helixConfig.shape)
     .filter((section) => section !== '$schema')
     .flatMap((section) =>
-      Object.keys(schemaAt([section])?.properties ?? {}).map((key) => [`HELIX_${section.toUpperCase()}_${snake(key)}`, `${section}.${key}`] as const),
+      Object.keys(schemaAt([section])?.properties ?? {}).map(
+        (key) => [`HELIX_${section.toUpperCase()}_${snake(key)}`, `${section}.${key}`] as const,
+      ),
     );
   return [...Object.entries(SHORT_NAMES), ...long].map(([name, key]) => {
     const schema = schemaAt(key.split('.'));
@@ -54,12 +56,16 @@ export function configOverrides(env: Readonly<Record<string, string | undefined>
     if (variable === undefined) {
       if (!sections.some((section) => name.startsWith(section))) continue;
       const meant = nearestName(name, names.keys());
-      faults.push({ key: name, message: `${name} names no key of the configuration${meant === undefined ? '' : `; did you mean ${meant}?`}` });
+      faults.push({
+        key: name,
+        message: `${name} names no key of the configuration${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+      });
       continue;
     }
     const schema = schemaAt(variable.key.split('.'));
     const value = readValue(text, schema?.type);
-    if (value === undefined) faults.push({ key: name, message: `${name} is ${JSON.stringify(text)}, expected ${schema ? describeExpected(schema) : 'JSON'}` });
+    if (value === undefined)
+      faults.push({ key: name, message: `${name} is ${JSON.stringify(text)}, expected ${schema ? describeExpected(schema) : 'JSON'}` });
     else byKey.set(variable.key, { variable: name, key: variable.key, value });
   }
   return { overrides: [...byKey.values()], faults };

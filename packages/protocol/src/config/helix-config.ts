@@ -5,7 +5,10 @@ const port = z.number().int().min(0).max(65_535);
 
 /** A machine reached by ssh, or one more daemon on the server's own machine. */
 export const workerConfig = z.strictObject({
-  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/).describe('Unique among the workers'),
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/)
+    .describe('Unique among the workers'),
   transport: z.enum(['ssh', 'local']).default('ssh'),
   host: z.string().min(1).optional().describe('Name, address, or a Host of your ~/.ssh/config'),
   port: port.optional(),
@@ -39,11 +42,6 @@ export const helixConfig = z.strictObject({
     .strictObject({
       url: z.string().startsWith('postgres').optional().describe('PostgreSQL 15 or newer; an embedded one when absent'),
       poolSize: z.number().int().min(2).max(100).default(10),
-    })
-    .prefault({}),
-  security: z
-    .strictObject({
-      tokenDays: z.number().int().min(1).max(3650).default(365).describe('How long a token made by the CLI is valid'),
     })
     .prefault({}),
   workers: z
@@ -86,7 +84,12 @@ export const helixConfig = z.strictObject({
     .prefault({}),
   logs: z
     .strictObject({
-      outputLimitBytes: z.number().int().min(1024).default(2 ** 31).describe('Largest stdout or stderr of one job'),
+      outputLimitBytes: z
+        .number()
+        .int()
+        .min(1024)
+        .default(2 ** 31)
+        .describe('Largest stdout or stderr of one job'),
     })
     .prefault({}),
 });
