@@ -62,7 +62,8 @@ export interface MovedAttempt {
 
 /**
  * Takes reports: moves each attempt that the report really moves (the state table is the guard), keeps the numbers of
- * all. @returns only the attempts whose state changed
+ * all. One that has exited becomes lost while its output is not stored yet, when the worker says that it is gone.
+ * @returns only the attempts whose state changed
  */
 export async function takeReports(db: Db, reports: JobReport[]): Promise<MovedAttempt[]> {
   const { rows } = await db.query<MovedAttempt>(
@@ -78,7 +79,8 @@ export async function takeReports(db: Db, reports: JobReport[]): Promise<MovedAt
                     (x->>'prepareMs')::float8 as prepare_ms, x->>'outputsBlob' as outputs_blob
                from jsonb_array_elements($1::jsonb) x) r, distributed_tasks t
       where a.id = r.id and t.id = a.task_id and not a.is_complete
-        and a.state = any(case r.state when 'preparing' then $3::text[] when 'running' then $4::text[] else $5::text[] end)
+        and a.state = any(case r.state when 'preparing' then $3::text[] when 'running' then $4::text[]
+                               when 'lost' then $5::text[] || 'exited'::text else $5::text[] end)
       returning a.id, a.task_id, t.root_id, a.number, a.worker_id, a.state, a.exit_code, a.reason`,
     [
       JSON.stringify(reports),
@@ -124,19 +126,28 @@ export async function completeAttempts(db: Db, attempts: AttemptId[]): Promise<A
   return rows;
 }
 
-/** Stores output; a piece whose start is already stored is skipped, and a piece of an unknown attempt is dropped. */
+/**
+ * Stores output; a piece whose start is already stored is skipped, and a piece of an unknown attempt is dropped.
+ *
+ * All bytes travel as one value: an array of byte strings would be sent as text, twice as long and slow to read.
+ */
 export async function insertOutput(db: Db, pieces: OutputPiece[]): Promise<void> {
+  const lengths = pieces.map((piece) => piece.bytes.byteLength);
+  let start = 1;
+  const starts = lengths.map((length) => (start += length) - length);
   await db.query(
     `insert into output_chunks (attempt_id, stream, off, data)
-     select p.attempt_id, p.stream, p.off, p.data
-       from unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[]) as p(attempt_id, stream, off, data)
+     select p.attempt_id, p.stream, p.off, substr($4::bytea, p.start, p.length)
+       from unnest($1::text[], $2::text[], $3::bigint[], $5::int[], $6::int[]) as p(attempt_id, stream, off, start, length)
       where exists (select 1 from task_attempts a where a.id = p.attempt_id)
      on conflict do nothing`,
     [
       pieces.map((piece) => piece.attempt),
       pieces.map((piece) => piece.stream),
       pieces.map((piece) => piece.offset),
-      pieces.map((piece) => Buffer.from(piece.bytes.buffer, piece.bytes.byteOffset, piece.bytes.byteLength)),
+      Buffer.concat(pieces.map((piece) => piece.bytes)),
+      starts,
+      lengths,
     ],
   );
 }

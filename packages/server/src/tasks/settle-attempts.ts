@@ -85,7 +85,8 @@ function resultOf(attempt: AttemptRow): LeafResult {
 }
 
 function failureOf(leaf: LeafStanding, attempt: AttemptRow): ErrorFact {
-  if (attempt.reason) return attempt.reason;
+  // A worker knows its job, not the task: what to look at is for us to say.
+  if (attempt.reason) return { next: nextFor(leaf, attempt.reason), ...attempt.reason };
   if (attempt.state === 'exited')
     return {
       code: 'job.command_failed',
@@ -98,6 +99,17 @@ function failureOf(leaf: LeafStanding, attempt: AttemptRow): ErrorFact {
     message: `the outcome of ${leaf.name} is not known: its worker could not tell how the command ended`,
     next: `helix tasks show ${leaf.root_id}`,
   };
+}
+
+function nextFor(leaf: LeafStanding, reason: ErrorFact): string {
+  switch (reason.code) {
+    case 'workspace.setup_failed':
+      return `\`helix tasks show ${leaf.id} --json\` has the end of its output`;
+    case 'output.too_large':
+      return `\`helix tasks logs ${leaf.id}\` shows what was kept; the limit is logs.outputLimitBytes of the server's helix.json`;
+    default:
+      return `helix tasks logs ${leaf.id}`;
+  }
 }
 
 function backoffMs(leaf: LeafStanding): number {

@@ -245,8 +245,7 @@ export class Job {
       const leftMs = Math.max(0, timeoutMs - (this.#report.wallMs ?? 0));
       const reason: ErrorFact = {
         code: 'job.timed_out',
-        message: `the command ran longer than its timeoutMs of ${timeoutMs}`,
-        next: 'raise timeoutMs, or find what hangs in the output',
+        message: `the command ran longer than its timeoutMs of ${timeoutMs} and was stopped`,
         details: { timeoutMs },
       };
       this.#limitTimer = setTimeout(() => this.#stop({ kind: 'limit', reason, graceMs: killGraceMs }), Math.min(leftMs, 2 ** 31 - 1));
@@ -257,8 +256,7 @@ export class Job {
         kind: 'limit',
         reason: {
           code: 'output.too_large',
-          message: `the command wrote more than ${outputLimitBytes} bytes to ${stream === 'out' ? 'stdout' : 'stderr'}`,
-          next: 'make the command write less, or raise its output limit',
+          message: `the command wrote more than ${outputLimitBytes} bytes to ${stream === 'out' ? 'stdout' : 'stderr'} and was stopped`,
           details: { stream, outputLimitBytes },
         },
         graceMs: killGraceMs,

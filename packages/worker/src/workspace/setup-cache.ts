@@ -98,14 +98,13 @@ export class SetupCache {
   async #produce(key: string, archive: string, request: SetupRequest): Promise<void> {
     const { tree, setup, environment, signal } = request;
     const result = await runProgram('/bin/sh', ['-c', setup.command], { cwd: tree, env: environment, signal, timeoutMs: setup.timeoutMs });
-    if (result.exitCode !== 0)
-      throw new CodedError(
-        'workspace.setup_failed',
-        result.isTimedOut
-          ? `the set-up command \`${setup.command}\` ran longer than ${setup.timeoutMs} ms`
-          : `the set-up command \`${setup.command}\` ended with status ${result.exitCode}`,
-        { next: 'run the command in a fresh clone of that commit', details: { exitCode: result.exitCode, output: result.tail } },
-      );
+    if (result.exitCode !== 0) {
+      const end = result.isTimedOut ? `ran longer than ${setup.timeoutMs} ms` : `ended with status ${result.exitCode}`;
+      const lastWords = result.tail.trimEnd().split('\n').at(-1);
+      throw new CodedError('workspace.setup_failed', `the set-up command \`${setup.command}\` ${end}${lastWords ? `: ${lastWords}` : ''}`, {
+        details: { exitCode: result.exitCode, output: result.tail },
+      });
+    }
     const { stdout } = await this.#git.run(['ls-files', '-z', '--others', '--directory'], { cwd: tree, signal });
     const outputs = stdout
       .toString('utf8')

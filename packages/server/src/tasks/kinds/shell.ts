@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { SetupCommand, ShellSpec } from '@helixcode/protocol/task/task-spec';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { setupKey } from '../setup-key.ts';
@@ -26,7 +27,7 @@ export const shellKind: TaskKind<ShellSpec, Memo> = {
   },
 
   async advance(view) {
-    const { spec, memo, task } = view;
+    const { spec, memo } = view;
     const key = spec.setup && (memo.setupKey ?? (await keyOfSetup(view, spec.setup)));
     const items = spec.each ?? [''];
     const planned = memo.planned ?? 0;
@@ -39,20 +40,21 @@ export const shellKind: TaskKind<ShellSpec, Memo> = {
     const failed = (counts.failed ?? 0) + (counts.cancelled ?? 0);
     const result = { items: items.length, failed };
     if (failed === 0) return { progress, outcome: { state: 'completed', result } };
-    return {
-      progress,
-      outcome: {
-        state: 'failed',
-        result,
-        failure: {
-          code: 'task.subtask_failed',
-          message: `${failed} of ${items.length} commands failed`,
-          next: `helix tasks show ${task.id}`,
-        },
-      },
-    };
+    return { progress, outcome: { state: 'failed', result, failure: await failureOf(view, failed) } };
   },
 };
+
+/** The command's own failure; of many items, how many failed and the first of them. */
+async function failureOf(view: View<ShellSpec, Memo>, failed: number): Promise<ErrorFact> {
+  const first = (await view.children()).find((child) => child.state !== 'completed');
+  const cause = first?.failure ?? { code: 'task.subtask_failed' as const, message: `${first?.name ?? 'the command'} was ${first?.state ?? 'lost'}` };
+  if (!view.spec.each) return cause;
+  return {
+    code: 'task.subtask_failed',
+    message: `${failed} of ${view.spec.each.length} commands failed; the first: ${cause.message}`,
+    next: `helix tasks logs ${first?.id ?? view.task.id}`,
+  };
+}
 
 function planItems(view: View<ShellSpec, Memo>, items: string[], planned: number, key: string | undefined): Advance {
   const { spec, memo, task } = view;
