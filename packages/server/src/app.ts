@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { readAgentBundle } from './workers/agent-bundle.ts';
+import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { ensureOwnerToken } from './auth/owner-token.ts';
 import { openSecretBox } from './auth/secret-box.ts';
@@ -63,7 +63,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const startedAt = new Date();
   const postgresFolder = join(dataFolder, 'postgres');
 
-  const [bundle, postgres, secretBox] = await Promise.all([readAgentBundle(), starting, openSecretBox(dataFolder)]);
+  const [bundle, postgres, secretBox] = await Promise.all([buildAgentBundle(), starting, openSecretBox(dataFolder)]);
   const databaseUrl = settings.database.url ?? postgres?.url ?? '';
   const applied = await migrate(databaseUrl);
   if (applied.length > 0) log.info({ applied }, 'migrated the database');

@@ -1,4 +1,4 @@
-import type { AttemptId, TaskId, WorkerId } from '@helixcode/protocol/ids';
+import type { AttemptId, ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
 import { ATTEMPT_MOVES, type AttemptState, attemptStatesBefore, isOver } from '@helixcode/protocol/task/attempt-state';
 import type { JobReport } from '@helixcode/protocol/worker/job';
 import type { Db } from '../db/db.ts';
@@ -30,12 +30,12 @@ export async function insertAttempts(db: Db, attempts: NewAttempt[]): Promise<vo
   );
 }
 
-/** Jobs that hold a slot, by worker. */
-export async function countTakenSlots(db: Db): Promise<{ worker_id: WorkerId; root_id: TaskId; taken: number }[]> {
-  const { rows } = await db.query<{ worker_id: WorkerId; root_id: TaskId; taken: number }>(
-    `select a.worker_id, t.root_id, count(*)::int as taken
+/** Jobs that hold a slot or wait for one on a worker. */
+export async function countTakenSlots(db: Db): Promise<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }[]> {
+  const { rows } = await db.query<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }>(
+    `select a.worker_id, t.root_id, t.project_id, count(*)::int as taken
        from task_attempts a join distributed_tasks t on t.id = a.task_id
-      where not a.is_complete and a.state in ('assigned', 'preparing', 'running') group by 1, 2`,
+      where not a.is_complete and a.state in ('assigned', 'preparing', 'running') group by 1, 2, 3`,
   );
   return rows;
 }

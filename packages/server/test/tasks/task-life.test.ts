@@ -211,3 +211,12 @@ test('a short output that comes with the report of the end needs no stream, and 
   const { rows } = await database.db.query<{ data: Buffer }>('select data from output_chunks');
   expect(rows.map((row) => row.data.toString())).toEqual(['hi\n']);
 });
+
+test('an attempt whose output is gone before it could be fetched is lost, and is run again', async () => {
+  await submit({ kind: 'shell', spec: { command: 'echo hello' }, policy: { backoffMs: 0 } });
+  const first = await pool.nextAssigned();
+  await report(first.attempt, { exitCode: 0, streams: { out: 6, err: 0 } });
+  const reason = { code: 'job.lost' as const, message: 'its folder is gone' };
+  expect(await report(first.attempt, { state: 'lost', reason })).toEqual([{ attempt: first.attempt, collect: [], cancel: false, forget: true }]);
+  expect((await pool.nextAssigned()).attempt).not.toBe(first.attempt);
+});
