@@ -1,14 +1,21 @@
-import { createInterface } from 'node:readline/promises';
+import { createInterface } from 'node:readline';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { HelixContext } from './helix-context.ts';
 
-/** Asks a person; anything but a clear yes is a no. Only where `canAsk`. */
-export async function askYesNo(context: HelixContext, question: string): Promise<boolean> {
+/**
+ * Asks a person; anything but a clear yes is a no, Ctrl-C and the end of the input too. Only where `canAsk`.
+ * @param signal takes the question back, which is a no
+ */
+export async function askYesNo(context: HelixContext, question: string, signal?: AbortSignal): Promise<boolean> {
   const { region } = context.out;
   region?.hide();
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+    return await new Promise<boolean>((resolve) => {
+      lines.question(`${question} [y/N] `, (answer) => resolve(/^y(es)?$/i.test(answer.trim())));
+      lines.on('close', () => resolve(false));
+      signal?.addEventListener('abort', () => lines.close(), { once: true });
+    });
   } finally {
     lines.close();
     region?.show();
@@ -30,6 +37,9 @@ export async function readSecret(context: HelixContext): Promise<string> {
   let text = '';
   for await (const chunk of process.stdin.setEncoding('utf8')) text += chunk as string;
   const secret = text.replace(/\r?\n$/, '');
-  if (secret === '') throw new CodedError('cli.bad_usage', 'no password came on stdin', { next: 'helix workers add --password-stdin ada@host < password-file' });
+  if (secret === '')
+    throw new CodedError('cli.bad_usage', 'no password came on stdin', {
+      next: 'helix workers add --password-stdin ada@host < password-file',
+    });
   return secret;
 }

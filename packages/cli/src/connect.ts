@@ -25,11 +25,14 @@ export async function connect(context: HelixContext): Promise<Connection> {
   const baseUrl = context.flags.server ?? (context.env.HELIX_SERVER || undefined) ?? configuredServer(context.cwd) ?? own;
   if (baseUrl === undefined)
     throw new CodedError('server.unreachable', `no server runs on this machine (there is none in ${dataFolder})`, { next: 'helix up' });
-  if (!URL.canParse(baseUrl)) throw new CodedError('cli.bad_usage', `${baseUrl} is not a URL`, { next: 'helix status --server http://127.0.0.1:7777' });
+  if (!URL.canParse(baseUrl))
+    throw new CodedError('cli.bad_usage', `${baseUrl} is not a URL`, { next: 'helix status --server http://127.0.0.1:7777' });
 
   const token = context.env.HELIX_TOKEN || (baseUrl === own || isLoopback(baseUrl) ? readOwnerToken(dataFolder) : undefined);
   if (token === undefined)
-    throw new CodedError('auth.token_missing', `there is no token for ${baseUrl}`, { next: `HELIX_TOKEN=… helix status --server ${baseUrl}` });
+    throw new CodedError('auth.token_missing', `there is no token for ${baseUrl}`, {
+      next: `HELIX_TOKEN=… helix status --server ${baseUrl}`,
+    });
 
   const options = { baseUrl, token };
   const { createClient } = await import('@helixcode/client/http-client');
@@ -53,7 +56,10 @@ function configuredServer(cwd: string): string | undefined {
         const server = (JSON.parse(readFileSync(file, 'utf8')) as { clients?: { server?: unknown } } | null)?.clients?.server;
         return typeof server === 'string' ? server : undefined;
       } catch (cause) {
-        throw new CodedError('config.invalid', `${file} is not JSON: ${(cause as Error).message}`, { next: `helix config check ${file}`, cause });
+        throw new CodedError('config.invalid', `${file} is not JSON: ${(cause as Error).message}`, {
+          next: `helix config check ${file}`,
+          cause,
+        });
       }
     }
     if (existsSync(path.join(folder, '.git')) || folder === path.dirname(folder)) return undefined;

@@ -47,7 +47,8 @@ export function takeGlobalFlags(argv: readonly string[]): { flags: GlobalFlags; 
       case '--server':
       case '--home': {
         const given = value.length > 0 ? value.join('=') : argv[++index];
-        if (given === undefined || given === '' || given === '--') throw new CodedError('cli.bad_usage', `${name} needs a value`, { next: 'helix --help' });
+        if (given === undefined || given === '' || given === '--')
+          throw new CodedError('cli.bad_usage', `${name} needs a value`, { next: 'helix --help' });
         flags[name === '--server' ? 'server' : 'home'] = given;
         break;
       }

@@ -17,6 +17,8 @@ export interface HelixContext extends CommandContext {
   readonly canAsk: boolean;
   /** Aborted when nobody reads stdout any more (`| head -1`). */
   readonly readerGone: AbortSignal;
+  /** Runs another command line in place of this one. */
+  runAgain(args: readonly string[]): Promise<void>;
   /** Exit status where nothing is thrown. */
   exitStatus: number;
 }
@@ -46,7 +48,7 @@ export interface Output {
   region: Pick<LiveRegion, 'print' | 'hide' | 'show'> | undefined;
 }
 
-export function createContext(flags: GlobalFlags, readerGone: AbortSignal): HelixContext {
+export function createContext(flags: GlobalFlags, readerGone: AbortSignal): Omit<HelixContext, 'runAgain'> {
   const { env, stdout, stderr, stdin } = process;
   return {
     process: { stdout, stderr },

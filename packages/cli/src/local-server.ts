@@ -50,7 +50,10 @@ export function readOwnerToken(dataFolder: string): string | undefined {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new CodedError('auth.token_missing', `the owner's token ${file} belongs to another user`, { next: 'HELIX_TOKEN=… helix status', cause });
+    throw new CodedError('auth.token_missing', `the owner's token ${file} belongs to another user`, {
+      next: 'HELIX_TOKEN=… helix status',
+      cause,
+    });
   }
 }
 
@@ -62,7 +65,11 @@ function startOf(pid: number): string | undefined {
   try {
     if (process.platform !== 'linux') {
       const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' };
-      const line = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], { encoding: 'utf8', env, stdio: ['ignore', 'pipe', 'ignore'] });
+      const line = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], {
+        encoding: 'utf8',
+        env,
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
       const [state = 'Z', ...time] = line.trim().split(/\s+/);
       return state.startsWith('Z') ? undefined : time.join(' ');
     }

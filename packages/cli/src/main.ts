@@ -22,8 +22,8 @@ async function exitStatusOf(argv: readonly string[], readerGone: AbortSignal): P
   let flags: GlobalFlags = { format: 'text', color: true, input: true, server: undefined, home: undefined };
   try {
     if (argv[0] === '__complete') {
-      const { printCompletions } = await import('./print-completions.ts');
-      await printCompletions(argv.slice(1), createContext(flags, readerGone));
+      const { completionsOf } = await import('./completions.ts');
+      process.stdout.write(await completionsOf(argv.slice(1)));
       return 0;
     }
     const taken = takeGlobalFlags(argv);
@@ -38,8 +38,18 @@ async function exitStatusOf(argv: readonly string[], readerGone: AbortSignal): P
 async function runCommand(args: readonly string[], flags: GlobalFlags, readerGone: AbortSignal): Promise<number> {
   // What the parser says of a wrong command line becomes an error like any other.
   let said = '';
-  const parser = { stdout: process.stdout, stderr: { write: (text: string) => void (said += text) }, exitCode: undefined as number | undefined };
-  const context: HelixContext = { ...createContext(flags, readerGone), process: parser };
+  const parser = {
+    stdout: process.stdout,
+    stderr: { write: (text: string) => void (said += text) },
+    exitCode: undefined as number | undefined,
+  };
+  const context: HelixContext = {
+    ...createContext(flags, readerGone),
+    process: parser,
+    async runAgain(again) {
+      context.exitStatus = await runCommand(again, flags, readerGone);
+    },
+  };
   const thrown: Thrown[] = [];
   await run(buildApp({ color: context.out.style.hasColor, onThrow: (what) => thrown.push(what) }), args, context);
   if (thrown[0]) throw thrown[0].error;

@@ -10,7 +10,12 @@ export function reportError(error: unknown, flags: Pick<GlobalFlags, 'format' | 
   const message = error instanceof Error ? error.message : String(error);
   const requestId = coded?.details?.requestId;
   if (flags.format !== 'text') {
-    const fact = { code, message, ...(coded?.next !== undefined && { next: coded.next }), ...(typeof requestId === 'string' && { requestId }) };
+    const fact = {
+      code,
+      message,
+      ...(coded?.next !== undefined && { next: coded.next }),
+      ...(typeof requestId === 'string' && { requestId }),
+    };
     io.stderr.write(`${JSON.stringify({ error: fact })}\n`);
   } else {
     const style = createStyle({ color: flags.color && wantsColor(io.env, io.stderr.isTTY === true), unicode: true });

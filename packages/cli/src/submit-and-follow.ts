@@ -1,7 +1,7 @@
 import type { TaskDetail } from '@helixcode/protocol/api/views';
 import type { TaskSubmissionInput } from '@helixcode/protocol/task/task-spec';
 import type { Connection } from './connect.ts';
-import { followTask, type FollowOptions } from './follow/follow-task.ts';
+import { type FollowOptions, followTask } from './follow/follow-task.ts';
 import type { HelixContext } from './helix-context.ts';
 
 /** What `exec`, `test` and `build` have in common. */

@@ -11,7 +11,8 @@ export interface WorkerAddress {
  * @throws CodedError `cli.bad_usage`
  */
 export function parseAddress(text: string): WorkerAddress {
-  const [, user, bracketed, plain, port] = /^(?:([^@\s]+)@)?(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:@[\]]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const [, user, bracketed, plain, port] =
+    /^(?:([^@\s]+)@)?(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:@[\]]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const host = bracketed ?? plain;
   if (host === undefined || host.startsWith('-') || user?.startsWith('-') || Number(port ?? 1) < 1 || Number(port ?? 1) > 65_535)
     throw new CodedError('cli.bad_usage', `${text} is not an address like user@host or user@host:22`, { next: 'helix workers add --help' });

@@ -3,8 +3,16 @@ import type { WorkerState } from '@helixcode/protocol/worker/worker-state';
 import type { Style } from './output/style.ts';
 
 const COLOURS: Record<WorkerState, 'green' | 'yellow' | 'red' | 'cyan' | 'dim'> = {
-  new: 'dim', probing: 'cyan', installing: 'cyan', connecting: 'cyan', up: 'green', degraded: 'yellow', suspect: 'yellow', lost: 'red',
-  blocked: 'red', removed: 'dim',
+  new: 'dim',
+  probing: 'cyan',
+  installing: 'cyan',
+  connecting: 'cyan',
+  up: 'green',
+  degraded: 'yellow',
+  suspect: 'yellow',
+  lost: 'red',
+  blocked: 'red',
+  removed: 'dim',
 };
 
 const SIGNS = { green: 'done', yellow: 'paused', red: 'failed', cyan: 'running', dim: 'waiting' } as const;

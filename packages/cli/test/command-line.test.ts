@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { EXIT_CODES } from '@helixcode/protocol/exit-codes';
 import { describe, expect, test } from 'vitest';
 import { givenCheckout, givenFolder, runHelix } from './support.ts';
@@ -14,7 +16,11 @@ test('help names every command, and each has help of its own', async () => {
 
 test('help on exit codes prints the table that the program goes by', async () => {
   const { stdout } = await runHelix(['help', 'exit-codes']);
-  expect(stdout).toBe(Object.values(EXIT_CODES).map(({ status, meaning }) => `${status}\t${meaning}\n`).join(''));
+  expect(stdout).toBe(
+    Object.values(EXIT_CODES)
+      .map(({ status, meaning }) => `${status}\t${meaning}\n`)
+      .join(''),
+  );
   expect(JSON.parse((await runHelix(['--json', 'help', 'exit-codes'])).stdout)).toMatchObject({ items: Object.values(EXIT_CODES) });
 });
 
@@ -40,8 +46,13 @@ describe('a wrong command line is exit 2, and says what was meant', () => {
 
 test('with --json an error is one JSON document on stderr, wherever the flag stands', async () => {
   const home = givenFolder();
-  const expected = { error: { code: 'server.unreachable', message: `no server runs on this machine (there is none in ${home})`, next: 'helix up' } };
-  for (const args of [['--json', 'status', '--home', home], ['status', `--home=${home}`, '--json']]) {
+  const expected = {
+    error: { code: 'server.unreachable', message: `no server runs on this machine (there is none in ${home})`, next: 'helix up' },
+  };
+  for (const args of [
+    ['--json', 'status', '--home', home],
+    ['status', `--home=${home}`, '--json'],
+  ]) {
     const { status, stdout, stderr } = await runHelix(args);
     expect({ status, stdout, error: JSON.parse(stderr) as unknown }).toEqual({ status: 7, stdout: '', error: expected });
   }
@@ -51,10 +62,12 @@ test('a server that does not answer is exit 7, a missing token exit 4, and a tok
   const home = givenFolder();
   const env = { HELIX_HOME: home };
   expect(await runHelix(['status', '--server', 'http://127.0.0.1:9'], { env: { ...env, HELIX_TOKEN: 'x' } })).toMatchObject({
-    status: 7, stderr: expect.stringContaining('no server answers at http://127.0.0.1:9'),
+    status: 7,
+    stderr: expect.stringContaining('no server answers at http://127.0.0.1:9'),
   });
   expect(await runHelix(['status', '--server', 'http://helix.example.org'], { env })).toMatchObject({
-    status: 4, stderr: expect.stringContaining('there is no token for http://helix.example.org'),
+    status: 4,
+    stderr: expect.stringContaining('there is no token for http://helix.example.org'),
   });
 });
 
@@ -66,18 +79,37 @@ test('config check names the wrong key, and a right file passes', async () => {
   write({ 'helix.json': '{ "tools": { "test": { "runner": "vitest" } } }' });
   expect(await runHelix(['config', 'check', '--json'], { cwd: folder })).toMatchObject({ status: 0, stderr: '' });
   expect(await runHelix(['config', 'check'], { cwd: folder, env: { HELIX_PORT: 'x' } })).toMatchObject({
-    status: 2, stderr: expect.stringContaining('HELIX_PORT is "x", expected a whole number'),
+    status: 2,
+    stderr: expect.stringContaining('HELIX_PORT is "x", expected a whole number'),
   });
 });
 
 test('completions are offered for commands and flags', async () => {
   const offered = async (...words: string[]): Promise<string[]> =>
-    (await runHelix(['__complete', ...words])).stdout.trim().split('\n').map((line) => line.split('\t')[0] ?? '');
+    (await runHelix(['__complete', ...words])).stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split('\t')[0] ?? '');
   expect(await offered('wor')).toEqual(['workers']);
   expect(await offered('workers', 'a')).toEqual(['add', 'accept-key']);
   expect(await offered('test', '--ju')).toEqual(['--junit']);
   expect(await offered('--json', 'test', '--ju')).toEqual(['--junit']);
   expect(await offered('status', '--js')).toEqual(['--json', '--jsonl']);
+});
+
+test('help and version load no schemas, no client and no command', async () => {
+  const program = `
+    import { registerHooks } from 'node:module';
+    const loaded = [];
+    registerHooks({ load(url, context, next) { loaded.push(url); return next(url, context); } });
+    const { main } = await import(${JSON.stringify(new URL('../src/main.ts', import.meta.url).href)});
+    await main(['--help']);
+    await main(['--version']);
+    console.error(JSON.stringify(loaded));`;
+  const { stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program]);
+  const loaded = JSON.parse(stderr) as string[];
+  expect(loaded.some((url) => url.endsWith('/cli/src/app.ts'))).toBe(true);
+  expect(loaded.filter((url) => /\/(zod|client|commands|server)\//.test(url))).toEqual([]);
 });
 
 test('a reader that goes away ends the program without a word', async () => {

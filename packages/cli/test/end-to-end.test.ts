@@ -12,7 +12,8 @@ let home: string;
 let env: NodeJS.ProcessEnv;
 let database: { url: string; drop(): Promise<void> };
 
-const helix = (args: readonly string[], options: { cwd?: string; stdin?: string } = {}): Promise<Ran> => runHelix(args, { ...options, env });
+const helix = (args: readonly string[], options: { cwd?: string; stdin?: string } = {}): Promise<Ran> =>
+  runHelix(args, { ...options, env });
 const json = async (args: readonly string[], cwd?: string): Promise<Record<string, unknown>> => {
   const { stdout } = await helix(['--json', ...args], cwd === undefined ? {} : { cwd });
   return JSON.parse(stdout) as Record<string, unknown>;
@@ -27,7 +28,10 @@ interface Started {
 
 function start(args: readonly string[]): Started {
   const program = fileURLToPath(new URL('../bin/helix.js', import.meta.url));
-  const child = spawn(process.execPath, [program, ...args], { env: { PATH: process.env.PATH, HOME: '/nonexistent', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [program, ...args], {
+    env: { PATH: process.env.PATH, HOME: '/nonexistent', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => void (said += text));
   const end = new Promise<{ status: number | null; said: string }>((resolve) => child.on('close', (status) => resolve({ status, said })));
@@ -35,7 +39,8 @@ function start(args: readonly string[]): Started {
     end,
     kill: (signal) => void child.kill(signal),
     async says(text) {
-      while (!said.includes(text) && child.exitCode === null) await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), end]);
+      while (!said.includes(text) && child.exitCode === null)
+        await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), end]);
     },
   };
 }
@@ -68,7 +73,11 @@ test('a command runs on a worker, its output comes through, and its failure is e
   const good = await helix(['exec', '--on', 'local', '--', 'printf', '%s|', 'a b', "it's", '']);
   expect(good).toEqual({ status: 0, stdout: "a b|it's||", stderr: '' });
   const bad = await helix(['exec', '--env', 'NAME=ada', '--', 'echo "hello $NAME"; echo oh >&2; exit 7']);
-  expect(bad).toMatchObject({ status: 5, stdout: 'hello ada\n', stderr: expect.stringMatching(/^oh\n.*job\.command_failed.*\nnext: helix tasks logs tsk_/s) });
+  expect(bad).toMatchObject({
+    status: 5,
+    stdout: 'hello ada\n',
+    stderr: expect.stringMatching(/^oh\n.*job\.command_failed.*\nnext: helix tasks logs tsk_/s),
+  });
   expect(await helix(['exec', '--exit-code', '--', 'exit 7'])).toEqual({ status: 7, stdout: '', stderr: '' });
 });
 
@@ -120,7 +129,9 @@ test('helix test runs the working tree as it is, and tells what failed and where
   const checkout = givenCheckout();
   checkout.write({
     'package.json': '{ "name": "sample", "type": "module", "scripts": { "test": "node --test" } }',
-    'test/a.test.js': passing, 'test/with space.test.js': passing, 'test/ünï.test.js': passing,
+    'test/a.test.js': passing,
+    'test/with space.test.js': passing,
+    'test/ünï.test.js': passing,
   });
   checkout.commitAll();
   const status = checkout.git('status', '--porcelain');
@@ -168,7 +179,13 @@ test('targets are built with what they need, found again when nothing changed, a
       tools: {
         build: [
           { name: 'lib', command: 'mkdir -p lib && tr a-z A-Z < src/a.txt > lib/a.txt', inputs: ['src/**'], outputs: ['lib/**'] },
-          { name: 'app', command: 'mkdir -p app && cat lib/a.txt lib/a.txt > app/aa.txt', inputs: ['src/**'], outputs: ['app/**'], needs: ['lib'] },
+          {
+            name: 'app',
+            command: 'mkdir -p app && cat lib/a.txt lib/a.txt > app/aa.txt',
+            inputs: ['src/**'],
+            outputs: ['app/**'],
+            needs: ['lib'],
+          },
         ],
       },
     }),
@@ -176,31 +193,49 @@ test('targets are built with what they need, found again when nothing changed, a
   commitAll();
   const dist = givenFolder();
   const first = await helix(['build', '--out', dist, 'app'], { cwd: folder });
-  expect(first, first.stderr).toMatchObject({ status: 0, stdout: expect.stringMatching(/^lib\tcompleted\tbuilt in .*\napp\tcompleted\tbuilt in .*\t.*app\.tar\.zst\n$/) });
+  expect(first, first.stderr).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^lib\tcompleted\tbuilt in .*\napp\tcompleted\tbuilt in .*\t.*app\.tar\.zst\n$/),
+  });
   expect(readdirSync(dist)).toEqual(['app.tar.zst']);
   const second = await helix(['build', 'app'], { cwd: folder });
   expect(second.stdout).toBe('lib\tcompleted\tunchanged: from the cache\t\napp\tcompleted\tunchanged: from the cache\t\n');
-  expect(await helix(['build', 'ap'], { cwd: folder })).toMatchObject({ status: 2, stderr: expect.stringContaining('there is no target ap; did you mean app?') });
+  expect(await helix(['build', 'ap'], { cwd: folder })).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('there is no target ap; did you mean app?'),
+  });
 }, 60_000);
 
 test('a wrong helix.json stops before anything is sent', async () => {
   const { folder, write, commitAll } = givenCheckout();
   write({ 'helix.json': '{ "tools": { "test": { "runer": "vitest" } } }' });
   commitAll();
-  expect(await helix(['test'], { cwd: folder })).toMatchObject({ status: 2, stderr: expect.stringContaining('tools.test has no key runer; did you mean runner?') });
-  expect(await helix(['test'], { cwd: givenFolder() })).toMatchObject({ status: 2, stderr: expect.stringContaining('cli.not_a_repository') });
+  expect(await helix(['test'], { cwd: folder })).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('tools.test has no key runer; did you mean runner?'),
+  });
+  expect(await helix(['test'], { cwd: givenFolder() })).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('cli.not_a_repository'),
+  });
 });
 
 test('workers are added, drained, opened and removed; what cannot be done names the next command', async () => {
   const added = await helix(['workers', 'add', '--local', 'second', '--slots', '1', '--label', 'spare']);
   expect(added, added.stderr).toMatchObject({ status: 0, stdout: 'second\n' });
-  expect(await helix(['workers', 'add', '--local', 'second'])).toMatchObject({ status: 2, stderr: expect.stringContaining('worker.exists') });
+  expect(await helix(['workers', 'add', '--local', 'second'])).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('worker.exists'),
+  });
   expect(await helix(['exec', '--requires', 'spare', '--', 'true'])).toMatchObject({ status: 0 });
   await helix(['workers', 'drain', 'second']);
   expect(await json(['workers', 'show', 'second'])).toMatchObject({ admission: 'draining', slots: 1 });
   await helix(['workers', 'open', 'second']);
   expect(await helix(['workers', 'list'])).toMatchObject({ stdout: expect.stringMatching(/^second\tup\t0\/1\t/m) });
-  expect(await helix(['workers', 'remove', 'second'])).toMatchObject({ status: 2, stderr: expect.stringContaining('next: helix workers remove second --yes') });
+  expect(await helix(['workers', 'remove', 'second'])).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('next: helix workers remove second --yes'),
+  });
   expect(await helix(['workers', 'remove', 'second', '--yes'])).toMatchObject({ status: 0 });
   expect(await helix(['workers', 'show', 'second'])).toMatchObject({ status: 2, stderr: expect.stringContaining('worker.not_found') });
 
@@ -214,7 +249,12 @@ test('events are told from the beginning, as lines, as JSON lines and as one doc
   expect(lines.stdout).toMatch(/^\d+\t\S+\tworker\.added\twrk_\w+\tlocal \(local\)\n/);
   const jsonl = await helix(['events', '--after', '0', '--no-follow', '--topic', 'workers', '--jsonl']);
   const document = (await json(['events', '--after', '0', '--no-follow', '--topic', 'workers'])).items;
-  expect(jsonl.stdout.trim().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual(document);
+  expect(
+    jsonl.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown),
+  ).toEqual(document);
   const live = start(['events', '--topic', 'projects', '--after', '0']);
   await live.says('project.added');
   live.kill('SIGINT');
@@ -226,6 +266,9 @@ test('the configuration in force is shown with the origin of each value', async 
   expect(stdout).toContain('workers.localSlots\t2\tenvironment HELIX_WORKERS_LOCAL_SLOTS\n');
   expect(stdout).toContain('workers.dialAtOnce\t8\tdefault\n');
   writeFileSync(path.join(home, 'helix.json'), '{ "clients": { "prot": 1 } }');
-  expect(await helix(['config', 'check', path.join(home, 'helix.json')])).toMatchObject({ status: 2, stderr: expect.stringContaining('did you mean port?') });
+  expect(await helix(['config', 'check', path.join(home, 'helix.json')])).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('did you mean port?'),
+  });
   rmSync(path.join(home, 'helix.json'));
 });

@@ -14,12 +14,29 @@ const style = createStyle({ color: false, unicode: true });
 const startMs = Date.parse('2030-01-01T00:00:00Z');
 
 function taskView(id: string, more: Partial<TaskView> = {}): TaskView {
-  return { id, root: 'tsk_root', kind: 'test', name: id, state: 'pending', priority: 0, requires: [], createdAt: new Date(startMs).toISOString(), ...more };
+  return {
+    id,
+    root: 'tsk_root',
+    kind: 'test',
+    name: id,
+    state: 'pending',
+    priority: 0,
+    requires: [],
+    createdAt: new Date(startMs).toISOString(),
+    ...more,
+  };
 }
 
 function givenModel(children: number): TaskModel {
-  const tree = Array.from({ length: children }, (_, index) => taskView(`tsk_${index + 1}`, { parent: 'tsk_root', name: `shard ${index + 1}` }));
-  const detail: TaskDetail = { ...taskView('tsk_root', { name: 'test', state: 'running', startedAt: new Date(startMs).toISOString() }), spec: {}, attempts: [], tree };
+  const tree = Array.from({ length: children }, (_, index) =>
+    taskView(`tsk_${index + 1}`, { parent: 'tsk_root', name: `shard ${index + 1}` }),
+  );
+  const detail: TaskDetail = {
+    ...taskView('tsk_root', { name: 'test', state: 'running', startedAt: new Date(startMs).toISOString() }),
+    spec: {},
+    attempts: [],
+    tree,
+  };
   return createTaskModel(detail, [['wrk_a', 'ada']]);
 }
 
@@ -55,9 +72,26 @@ test('a tree never takes more room than there is, and shows what runs and what f
   const model = givenModel(400);
   for (let index = 1; index <= 300; index++) applyEvent(model, moved(`tsk_${index}`, 'running', 'completed'));
   applyEvent(model, moved('tsk_301', 'pending', 'running'));
-  applyEvent(model, eventOf('tsk_302', { type: 'task.moved', from: 'running', to: 'failed', command: 'fail', failure: { code: 'job.command_failed', message: 'exit 1' } }));
-  model.failedTests.push(...Array.from({ length: 30 }, (_, index) => ({ unit: 'a.test.ts', name: `case ${index}`, message: 'expected 1 to be 2' })));
-  for (const [width, height] of [[80, 10], [30, 5], [200, 50], [10, 1], [1, 3]] as const) {
+  applyEvent(
+    model,
+    eventOf('tsk_302', {
+      type: 'task.moved',
+      from: 'running',
+      to: 'failed',
+      command: 'fail',
+      failure: { code: 'job.command_failed', message: 'exit 1' },
+    }),
+  );
+  model.failedTests.push(
+    ...Array.from({ length: 30 }, (_, index) => ({ unit: 'a.test.ts', name: `case ${index}`, message: 'expected 1 to be 2' })),
+  );
+  for (const [width, height] of [
+    [80, 10],
+    [30, 5],
+    [200, 50],
+    [10, 1],
+    [1, 3],
+  ] as const) {
     const lines = renderTree(model, { width, height, nowMs: startMs, style });
     expect(lines.length).toBeLessThanOrEqual(height);
     expect(Math.max(...lines.map(textWidth))).toBeLessThanOrEqual(width);
@@ -105,11 +139,23 @@ test('the summary of a test run names failures with their place, flaky tests and
     runner: 'vitest',
     totals: { units: 62, tests: 310, passed: 305, failed: 1, skipped: 3, errors: 1, flaky: 1 },
     failures: [
-      { unit: 'src/a.test.ts', name: 'adds > small numbers', message: 'expected 3 to be 4\n  at a.test.ts:7\n1\n2\n3\n4\n5\n6', file: 'src/a.test.ts', line: 7 },
+      {
+        unit: 'src/a.test.ts',
+        name: 'adds > small numbers',
+        message: 'expected 3 to be 4\n  at a.test.ts:7\n1\n2\n3\n4\n5\n6',
+        file: 'src/a.test.ts',
+        line: 7,
+      },
       { unit: 'src/b.test.ts', name: '', message: 'src/b.test.ts did not finish within 300 s and was stopped' },
     ],
     flaky: [{ unit: 'src/c.test.ts', name: 'now and then', message: 'x' }],
-    shards: 24, serialMs: 61_200, wallMs: 9_800, utilisation: 0.961, slots: 8, workers: ['ada', 'bob'], lineCoverage: 0.8123,
+    shards: 24,
+    serialMs: 61_200,
+    wallMs: 9_800,
+    utilisation: 0.961,
+    slots: 8,
+    workers: ['ada', 'bob'],
+    lineCoverage: 0.8123,
   };
   expect(renderTestSummary(report, style)).toMatchInlineSnapshot(`
     [

@@ -12,8 +12,14 @@ const plain = createStyle({ color: false, unicode: true });
 const red = createStyle({ color: true, unicode: true });
 
 test('a table has titles and columns on a terminal, and tabs in a pipe; a name cannot break its line', () => {
-  const rows = [{ name: 'one', size: '1' }, { name: '日本\n\u001b[2Jx', size: '22' }];
-  const columns = [{ title: 'name', cell: (row: (typeof rows)[number]) => row.name }, { title: 'size', cell: (row: (typeof rows)[number]) => row.size }];
+  const rows = [
+    { name: 'one', size: '1' },
+    { name: '日本\n\u001b[2Jx', size: '22' },
+  ];
+  const columns = [
+    { title: 'name', cell: (row: (typeof rows)[number]) => row.name },
+    { title: 'size', cell: (row: (typeof rows)[number]) => row.size },
+  ];
   expect(renderTable(rows, columns, { isTty: true, style: plain })).toBe('NAME        SIZE\none         1\n日本 �[2Jx  22\n');
   expect(renderTable(rows, columns, { isTty: false, style: plain })).toBe('one\t1\n日本 �[2Jx\t22\n');
 });
@@ -79,9 +85,9 @@ function playBack(bytes: Buffer): { left: string[]; tallest: number; isCursorSho
   let row = 0;
   let tallest = 0;
   let isCursorShown = true;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal is told by
   for (const part of bytes.toString().match(/\u001b\[[?0-9]*[A-Za-z]|\r|\n|[^\u001b\r\n]+/g) ?? []) {
-    const up = /^\u001b\[(\d+)A$/.exec(part)?.[1];
-    if (up !== undefined) row -= Number(up);
+    if (part.startsWith('\u001b[') && part.endsWith('A')) row -= Number(part.slice(2, -1));
     else if (part === '\u001b[J') rows.splice(row, rows.length, '');
     else if (part === '\u001b[?25l') isCursorShown = false;
     else if (part === '\u001b[?25h') isCursorShown = true;

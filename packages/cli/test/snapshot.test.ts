@@ -9,7 +9,9 @@ import { type Checkout, givenCheckout, givenFolder } from './support.ts';
 
 /** Name → content (of a link: where it points) of everything in a commit. */
 function contentOf({ git }: Checkout, commit: string): Record<string, string> {
-  const names = git('ls-tree', '-r', '-z', '--name-only', commit).split('\0').filter((name) => name !== '');
+  const names = git('ls-tree', '-r', '-z', '--name-only', commit)
+    .split('\0')
+    .filter((name) => name !== '');
   return Object.fromEntries(names.map((name) => [name, git('show', `${commit}:${name}`)]));
 }
 
@@ -44,7 +46,11 @@ test('staged, unstaged, deleted and new files are in the snapshot, ignored ones 
 
   expect(isDirty).toBe(true);
   expect(contentOf(checkout, commit)).toEqual({
-    '.gitignore': 'build/', 'staged.txt': 'staged, then changed', 'unstaged.txt': 'new', 'kept.txt': 'same', 'new.txt': 'new',
+    '.gitignore': 'build/',
+    'staged.txt': 'staged, then changed',
+    'unstaged.txt': 'new',
+    'kept.txt': 'same',
+    'new.txt': 'new',
   });
   expect(checkout.git('rev-parse', `${commit}^`)).toBe(head);
   expect(stateOf(checkout)).toEqual(before);
@@ -114,7 +120,10 @@ test('a bundle holds what is missing and no more; of a shallow clone it holds th
   checkout.write({ 'big.txt': Array.from({ length: 20_000 }, (_, line) => `line ${line * 7919}`).join('\n') });
   const head = checkout.commitAll();
   const mirror = givenFolder();
-  const inMirror = (...args: string[]): string => execFileSync('git', args, { cwd: mirror, stdio: ['ignore', 'pipe', 'pipe'] }).toString().trim();
+  const inMirror = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: mirror, stdio: ['ignore', 'pipe', 'pipe'] })
+      .toString()
+      .trim();
   const take = async (root: string, commit: string, known: string[]): Promise<number> => {
     const bundle = await buffer(await openBundle(root, commit, known));
     writeFileSync(path.join(mirror, 'bundle'), bundle);

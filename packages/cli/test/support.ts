@@ -14,11 +14,20 @@ export interface Ran {
 }
 
 /** A line of a shell's history: no server, no repository, no configuration of the machine's user is in reach. */
-export function runHelix(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv; stdin?: string; readsStdout?: boolean } = {}): Promise<Ran> {
+export function runHelix(
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; stdin?: string; readsStdout?: boolean } = {},
+): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], {
       cwd: options.cwd ?? tmpdir(),
-      env: { PATH: process.env.PATH, HOME: '/nonexistent', XDG_CACHE_HOME: path.join(tmpdir(), 'helix-cli-test-cache'), LANG: 'C.UTF-8', ...options.env },
+      env: {
+        PATH: process.env.PATH,
+        HOME: '/nonexistent',
+        XDG_CACHE_HOME: path.join(tmpdir(), 'helix-cli-test-cache'),
+        LANG: 'C.UTF-8',
+        ...options.env,
+      },
     });
     let stdout = '';
     let stderr = '';

@@ -58,7 +58,10 @@ function readNamed(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new CodedError('config.invalid', `the configuration ${file} cannot be read: ${(cause as Error).message}`, { next: `ls -l ${file}`, cause });
+    throw new CodedError('config.invalid', `the configuration ${file} cannot be read: ${(cause as Error).message}`, {
+      next: `ls -l ${file}`,
+      cause,
+    });
   }
 }
 
@@ -68,6 +71,9 @@ function readIfPresent(file: string): { name: string; text: string } | undefined
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new CodedError('config.invalid', `the configuration ${file} cannot be read: ${(cause as Error).message}`, { next: `ls -l ${file}`, cause });
+    throw new CodedError('config.invalid', `the configuration ${file} cannot be read: ${(cause as Error).message}`, {
+      next: `ls -l ${file}`,
+      cause,
+    });
   }
 }

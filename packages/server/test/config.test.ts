@@ -14,7 +14,11 @@ test('helix.json of the data folder is read, and the environment goes over it', 
   const home = givenFolder();
   writeFileSync(path.join(home, 'helix.json'), '{ "clients": { "port": 8000 }, "workers": { "local": false } }');
   const loaded = loadConfig({ home, env: { HELIX_PORT: '0' } });
-  expect(loaded).toMatchObject({ dataFolder: home, file: path.join(home, 'helix.json'), config: { clients: { port: 0 }, workers: { local: false } } });
+  expect(loaded).toMatchObject({
+    dataFolder: home,
+    file: path.join(home, 'helix.json'),
+    config: { clients: { port: 0 }, workers: { local: false } },
+  });
   expect(loaded.values).toContainEqual({ key: 'global.dataFolder', value: home, origin: 'argument' });
 });
 
@@ -23,7 +27,9 @@ test('a data folder named in a file starts from the file', () => {
   mkdirSync(path.join(folder, 'etc'));
   writeFileSync(path.join(folder, 'etc', 'helix.json'), '{ "global": { "dataFolder": "../state" } }');
   expect(loadConfig({ file: 'etc/helix.json', cwd: folder, env: {} }).dataFolder).toBe(path.join(folder, 'state'));
-  expect(loadConfig({ file: 'etc/helix.json', cwd: folder, env: { HELIX_HOME: path.join(folder, 'other') } }).dataFolder).toBe(path.join(folder, 'other'));
+  expect(loadConfig({ file: 'etc/helix.json', cwd: folder, env: { HELIX_HOME: path.join(folder, 'other') } }).dataFolder).toBe(
+    path.join(folder, 'other'),
+  );
 });
 
 test('a named file that does not exist is refused by name', () => {

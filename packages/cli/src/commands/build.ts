@@ -4,9 +4,9 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { TaskView } from '@helixcode/protocol/api/views';
-import type { BuildSpec } from '@helixcode/protocol/task/task-spec';
 import { CodedError } from '@helixcode/protocol/errors';
 import { nearestName } from '@helixcode/protocol/nearest-name';
+import type { BuildSpec } from '@helixcode/protocol/task/task-spec';
 import { type Connection, connect } from '../connect.ts';
 import { exitStatusOf } from '../follow/follow-task.ts';
 import { renderState } from '../follow/render-tree.ts';
@@ -40,7 +40,8 @@ export default async function build(this: HelixContext, flags: Flags, ...names: 
   this.exitStatus = exitStatusOf(task);
   const built = targets.flatMap(({ name }) => task.tree.find((one) => one.name === name) ?? []);
   const wanted = names.length === 0 ? built : built.filter((target) => names.includes(target.name));
-  const files = flags.out === undefined ? new Map<string, string>() : await saveOutputs(connection, wanted, path.resolve(this.cwd, flags.out));
+  const files =
+    flags.out === undefined ? new Map<string, string>() : await saveOutputs(connection, wanted, path.resolve(this.cwd, flags.out));
   out.list(
     built,
     [
@@ -49,9 +50,18 @@ export default async function build(this: HelixContext, flags: Flags, ...names: 
       { title: 'how', cell: howOf },
       { title: 'outputs', cell: (target) => files.get(target.id) ?? target.failure?.message ?? '' },
     ],
-    { document: { task: task.id, state: task.state, targets: built, ...(task.failure && { failure: task.failure }), files: Object.fromEntries(files) } },
+    {
+      document: {
+        task: task.id,
+        state: task.state,
+        targets: built,
+        ...(task.failure && { failure: task.failure }),
+        files: Object.fromEntries(files),
+      },
+    },
   );
-  if (task.failure && out.format === 'text') out.note(`${task.failure.message} (${task.failure.code})${task.failure.next === undefined ? '' : `\nnext: ${task.failure.next}`}`);
+  if (task.failure && out.format === 'text')
+    out.note(`${task.failure.message} (${task.failure.code})${task.failure.next === undefined ? '' : `\nnext: ${task.failure.next}`}`);
 }
 
 /** The named targets and everything they need, in the order of the file. */
@@ -65,7 +75,11 @@ function selectTargets(all: readonly Target[], names: readonly string[], file: s
     if (target === undefined) {
       const meant = nearestName(name, byName.keys());
       const what = from === undefined ? `there is no target ${name}` : `target ${from} needs ${name}, which is no target`;
-      throw new CodedError('config.invalid', `${what}${meant === undefined ? `; known are ${[...byName.keys()].join(', ')}` : `; did you mean ${meant}?`}`, { next: 'helix build --help' });
+      throw new CodedError(
+        'config.invalid',
+        `${what}${meant === undefined ? `; known are ${[...byName.keys()].join(', ')}` : `; did you mean ${meant}?`}`,
+        { next: 'helix build --help' },
+      );
     }
     chosen.add(name);
     for (const need of target.needs) add(need, name);

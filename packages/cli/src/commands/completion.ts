@@ -30,7 +30,9 @@ export default async function completion(this: HelixContext, _flags: object, she
   const script = SCRIPTS[shell];
   if (script === undefined) {
     const meant = nearestName(shell, Object.keys(SCRIPTS));
-    throw new CodedError('cli.bad_usage', `there is no completion for ${shell}${meant === undefined ? '' : `; did you mean ${meant}?`}`, { next: 'helix completion bash' });
+    throw new CodedError('cli.bad_usage', `there is no completion for ${shell}${meant === undefined ? '' : `; did you mean ${meant}?`}`, {
+      next: 'helix completion bash',
+    });
   }
   await this.out.write(script);
 }

@@ -1,7 +1,7 @@
 import { CodedError } from '@helixcode/protocol/errors';
 import type { HelixContext } from '../helix-context.ts';
-import { stopLocalWorkers } from '../local-workers.ts';
 import { dataFolderOf, findServerProcess } from '../local-server.ts';
+import { stopLocalWorkers } from '../local-workers.ts';
 
 interface Flags {
   workers?: boolean;
@@ -19,7 +19,9 @@ export default async function down(this: HelixContext, flags: Flags): Promise<vo
     const deadlineMs = performance.now() + END_WITHIN_MS;
     while (findServerProcess(dataFolder)?.pid === server.pid) {
       if (performance.now() > deadlineMs)
-        throw new CodedError('server.stop_failed', `the server (pid ${server.pid}) did not end within ${END_WITHIN_MS / 1_000} s`, { next: `kill -9 ${server.pid}` });
+        throw new CodedError('server.stop_failed', `the server (pid ${server.pid}) did not end within ${END_WITHIN_MS / 1_000} s`, {
+          next: `kill -9 ${server.pid}`,
+        });
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
     }
   }

@@ -22,13 +22,24 @@ export default async function events(this: HelixContext, flags: Flags): Promise<
   const show = (event: Event): void => {
     if (out.format === 'jsonl') out.json(event);
     else if (out.format === 'json') all.push(event);
-    else out.line([event.seq, event.at, event.body.type, event.task ?? event.worker ?? event.project ?? '', detailOf(event)].map((part) => oneLine(String(part))).join(out.isTty ? '  ' : '\t').trimEnd());
+    else
+      out.line(
+        [event.seq, event.at, event.body.type, event.task ?? event.worker ?? event.project ?? '', detailOf(event)]
+          .map((part) => oneLine(String(part)))
+          .join(out.isTty ? '  ' : '\t')
+          .trimEnd(),
+      );
   };
   try {
     if (flags.follow && out.format !== 'json') {
       const live = await connection.live();
       try {
-        for await (const event of live.subscribe({ topic: flags.topic, ...(flags.after !== undefined && { after: flags.after }), signal: stop.signal })) show(event);
+        for await (const event of live.subscribe({
+          topic: flags.topic,
+          ...(flags.after !== undefined && { after: flags.after }),
+          signal: stop.signal,
+        }))
+          show(event);
       } finally {
         live.close();
       }

@@ -1,8 +1,8 @@
 import { CodedError } from '@helixcode/protocol/errors';
 import { connect } from '../connect.ts';
 import { exitStatusOf } from '../follow/follow-task.ts';
-import { rootOf } from '../follow/task-model.ts';
 import { streamOutput } from '../follow/stream-output.ts';
+import { rootOf } from '../follow/task-model.ts';
 import type { HelixContext } from '../helix-context.ts';
 import { handOver } from '../repository/hand-over.ts';
 import { findRepository } from '../repository/snapshot.ts';
@@ -65,7 +65,8 @@ export default async function exec(this: HelixContext, flags: Flags, ...command:
     const exitCode = task.attempt?.exitCode;
     this.exitStatus = flags.exitCode && exitCode !== undefined ? exitCode : exitStatusOf(task);
     if (out.format !== 'text') out.json(task);
-    else if (task.failure && !(flags.exitCode && exitCode !== undefined)) out.note(`${task.failure.message} (${task.failure.code})${task.failure.next === undefined ? '' : `\nnext: ${task.failure.next}`}`);
+    else if (task.failure && !(flags.exitCode && exitCode !== undefined))
+      out.note(`${task.failure.message} (${task.failure.code})${task.failure.next === undefined ? '' : `\nnext: ${task.failure.next}`}`);
   } finally {
     unread.abort();
   }

@@ -1,7 +1,4 @@
-import { CodedError } from '@helixcode/protocol/errors';
 import { EXIT_CODES } from '@helixcode/protocol/exit-codes';
-import { run } from '@stricli/core';
-import { buildApp } from '../app.ts';
 import type { HelixContext } from '../helix-context.ts';
 
 export default async function help(this: HelixContext, _flags: object, ...topic: string[]): Promise<void> {
@@ -27,8 +24,5 @@ export default async function help(this: HelixContext, _flags: object, ...topic:
       { title: 'value', cell: (row) => row.description },
     ]);
   }
-  let said = '';
-  const process = { stdout: this.process.stdout, stderr: { write: (text: string) => void (said += text) }, exitCode: undefined };
-  await run(buildApp({ color: out.style.hasColor, onThrow() {} }), [...topic, '--help'], { ...this, process });
-  if (said !== '') throw new CodedError('cli.bad_usage', said.trim(), { next: 'helix help' });
+  await this.runAgain([...topic, '--help']);
 }

@@ -8,7 +8,10 @@ export default async function status(this: HelixContext): Promise<void> {
   const server = await connection.call('server.get');
   if (out.format !== 'text') return out.json(server);
   const counts = (entries: Record<string, number>, none: string): string =>
-    Object.entries(entries).filter(([, count]) => count > 0).map(([word, count]) => `${count} ${word}`).join(', ') || none;
+    Object.entries(entries)
+      .filter(([, count]) => count > 0)
+      .map(([word, count]) => `${count} ${word}`)
+      .join(', ') || none;
   const rows: [string, string][] = [
     ['server', `${server.url} (${server.version}, ${server.id})`],
     ['started', formatAge(server.startedAt, Date.now())],

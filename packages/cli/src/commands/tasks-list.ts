@@ -27,7 +27,11 @@ export default async function tasksList(this: HelixContext, flags: Flags): Promi
     items,
     [
       { title: 'id', cell: (task) => task.id },
-      { title: 'state', cell: (task) => task.state, look: (text, task) => renderState(task.state, style) + ' '.repeat(Math.max(0, text.length - task.state.length)) },
+      {
+        title: 'state',
+        cell: (task) => task.state,
+        look: (text, task) => renderState(task.state, style) + ' '.repeat(Math.max(0, text.length - task.state.length)),
+      },
       { title: 'kind', cell: (task) => task.kind },
       { title: 'created', cell: (task) => formatAge(task.createdAt, nowMs) },
       { title: 'name', cell: (task) => (task.waitingFor === undefined ? task.name : `${task.name} (${task.waitingFor})`) },

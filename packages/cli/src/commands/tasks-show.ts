@@ -21,7 +21,12 @@ export default async function tasksShow(this: HelixContext, flags: Flags, id: st
     this.exitStatus = exitStatusOf(task);
   }
   if (out.format !== 'text') return out.json(task);
-  const view = { width: out.isTty ? process.stdout.columns || 80 : Number.MAX_SAFE_INTEGER, height: task.tree.length + 1, nowMs: Date.now(), style: out.style };
+  const view = {
+    width: out.isTty ? process.stdout.columns || 80 : Number.MAX_SAFE_INTEGER,
+    height: task.tree.length + 1,
+    nowMs: Date.now(),
+    style: out.style,
+  };
   for (const line of renderTree(createTaskModel(task), view)) out.line(line);
   if (isTestReport(task.kind, task.result)) for (const line of ['', ...renderTestSummary(task.result, out.style)]) out.line(line);
   else if (task.failure) out.line(`${task.failure.message} (${task.failure.code})`);

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { CodedError } from '@helixcode/protocol/errors';
 import type { TestSpec } from '@helixcode/protocol/task/task-spec';
 import type { TestReport } from '@helixcode/protocol/test/test-result';
-import { CodedError } from '@helixcode/protocol/errors';
 import { type Connection, connect } from '../connect.ts';
 import { exitStatusOf } from '../follow/follow-task.ts';
 import { renderTestSummary } from '../follow/test-summary.ts';
@@ -53,11 +53,15 @@ export default async function test(this: HelixContext, flags: Flags, ...patterns
   this.exitStatus = exitStatusOf(task);
   const report = task.result as TestReport | undefined;
   if (report !== undefined) await writeDocuments(connection, task.id, flags, this);
-  if (out.format !== 'text') return out.json({ task: task.id, state: task.state, ...(report && { report }), ...(task.failure && { failure: task.failure }) });
+  if (out.format !== 'text')
+    return out.json({ task: task.id, state: task.state, ...(report && { report }), ...(task.failure && { failure: task.failure }) });
   if (report !== undefined) for (const line of renderTestSummary(report, out.style)) out.line(line);
-  else if (task.failure) out.note(`${task.failure.message} (${task.failure.code})${task.failure.next === undefined ? '' : `\nnext: ${task.failure.next}`}`);
+  else if (task.failure)
+    out.note(`${task.failure.message} (${task.failure.code})${task.failure.next === undefined ? '' : `\nnext: ${task.failure.next}`}`);
   else out.note(`the task is ${task.state}`);
-  out.hint(flags.junit === undefined ? `helix tasks show ${task.id}; --junit report.xml writes the merged JUnit` : `helix tasks show ${task.id}`);
+  out.hint(
+    flags.junit === undefined ? `helix tasks show ${task.id}; --junit report.xml writes the merged JUnit` : `helix tasks show ${task.id}`,
+  );
 }
 
 async function writeDocuments(connection: Connection, task: string, flags: Flags, { cwd, out }: HelixContext): Promise<void> {

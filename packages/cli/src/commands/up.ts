@@ -20,12 +20,14 @@ export default async function up(this: HelixContext, flags: Flags): Promise<void
   const running = findServerProcess(dataFolder);
   if (running) {
     const url = await waitForAnswer(dataFolder, () => findServerProcess(dataFolder) === undefined);
-    if (url === undefined) throw new CodedError('server.start_failed', `the server (pid ${running.pid}) ended before it answered`, { next: 'helix up' });
+    if (url === undefined)
+      throw new CodedError('server.start_failed', `the server (pid ${running.pid}) ended before it answered`, { next: 'helix up' });
     return report(this, { url, pid: running.pid, dataFolder, isNew: false });
   }
 
   const main = fileURLToPath(new URL('../../../server/src/main.ts', import.meta.url));
-  if (!existsSync(main)) throw new CodedError('server.start_failed', `the server is not installed: there is no ${main}`, { next: 'npm ci' });
+  if (!existsSync(main))
+    throw new CodedError('server.start_failed', `the server is not installed: there is no ${main}`, { next: 'npm ci' });
   const env = {
     ...this.env,
     // Named only where the person named it: an unnamed one lets the server look into the user's configuration.
@@ -57,11 +59,17 @@ export default async function up(this: HelixContext, flags: Flags): Promise<void
   }
 }
 
-function report(context: HelixContext, { url, pid, dataFolder, isNew }: { url: string; pid: number; dataFolder: string; isNew: boolean }): void {
+function report(
+  context: HelixContext,
+  { url, pid, dataFolder, isNew }: { url: string; pid: number; dataFolder: string; isNew: boolean },
+): void {
   const { out } = context;
   const tokenFile = path.join(dataFolder, 'owner-token');
-  if (out.format !== 'text') return out.json({ url, pid, tokenFile, dataFolder, logFile: path.join(dataFolder, 'server.log'), started: isNew });
-  out.note(isNew ? `the server runs (pid ${pid}); its log is ${path.join(dataFolder, 'server.log')}` : `the server runs already (pid ${pid})`);
+  if (out.format !== 'text')
+    return out.json({ url, pid, tokenFile, dataFolder, logFile: path.join(dataFolder, 'server.log'), started: isNew });
+  out.note(
+    isNew ? `the server runs (pid ${pid}); its log is ${path.join(dataFolder, 'server.log')}` : `the server runs already (pid ${pid})`,
+  );
   out.note(`the owner's token is in ${tokenFile}`);
   out.line(url);
   out.hint('helix workers add user@host makes a machine a worker; helix test runs the tests of a repository');
@@ -81,7 +89,10 @@ async function waitForAnswer(dataFolder: string, isOver: () => boolean): Promise
 
 async function answers(url: string, token: string | undefined): Promise<boolean> {
   try {
-    const response = await fetch(`${url}/api/v1/server`, { headers: { authorization: `Bearer ${token ?? ''}` }, signal: AbortSignal.timeout(5_000) });
+    const response = await fetch(`${url}/api/v1/server`, {
+      headers: { authorization: `Bearer ${token ?? ''}` },
+      signal: AbortSignal.timeout(5_000),
+    });
     await response.body?.cancel();
     return response.ok || response.status === 401;
   } catch {
@@ -102,9 +113,13 @@ function startError(logFile: string, from: number, ended: string | undefined): C
     }
   }
   const said = lines.at(-1)?.slice(0, 500) ?? '';
-  return new CodedError('server.start_failed', `the server did not start (${ended ?? 'it did not answer in time'})${said === '' ? '' : `: ${said}`}`, {
-    next: `tail ${logFile}`,
-  });
+  return new CodedError(
+    'server.start_failed',
+    `the server did not start (${ended ?? 'it did not answer in time'})${said === '' ? '' : `: ${said}`}`,
+    {
+      next: `tail ${logFile}`,
+    },
+  );
 }
 
 function readFrom(file: string, offset: number): string {

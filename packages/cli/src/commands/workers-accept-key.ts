@@ -14,13 +14,25 @@ export default async function workersAcceptKey(this: HelixContext, _flags: objec
   out.note(`the key is pinned; worker ${end.name} is up`);
 }
 
-async function chooseKey(context: HelixContext, name: string, worker: { hostKeys: { type: string; fingerprint: string; accepted: boolean }[] }): Promise<string> {
+async function chooseKey(
+  context: HelixContext,
+  name: string,
+  worker: { hostKeys: { type: string; fingerprint: string; accepted: boolean }[] },
+): Promise<string> {
   const open = worker.hostKeys.filter((key) => !key.accepted);
   const [key] = open;
-  if (key === undefined) throw new CodedError('cli.bad_usage', `worker ${name} has shown no key that waits to be accepted`, { next: `helix workers show ${name}` });
+  if (key === undefined)
+    throw new CodedError('cli.bad_usage', `worker ${name} has shown no key that waits to be accepted`, {
+      next: `helix workers show ${name}`,
+    });
   const next = `helix workers accept-key ${name} ${key.fingerprint}`;
   if (open.length > 1 || !context.canAsk)
-    throw new CodedError('cli.bad_usage', `name the key to trust: ${open.map(({ type, fingerprint }) => `${type} ${fingerprint}`).join(', ')}`, { next });
-  if (!(await askYesNo(context, `Trust the ${key.type} key ${key.fingerprint} of ${name}?`))) throw new CodedError('cli.declined', 'the key is not trusted', { next });
+    throw new CodedError(
+      'cli.bad_usage',
+      `name the key to trust: ${open.map(({ type, fingerprint }) => `${type} ${fingerprint}`).join(', ')}`,
+      { next },
+    );
+  if (!(await askYesNo(context, `Trust the ${key.type} key ${key.fingerprint} of ${name}?`)))
+    throw new CodedError('cli.declined', 'the key is not trusted', { next });
   return key.fingerprint;
 }

@@ -21,13 +21,30 @@ export default async function workersShow(this: HelixContext, _flags: object, na
     ['running', `${worker.running} of ${worker.slots} slots`],
     ['seen', formatAge(worker.lastSeenAt, nowMs)],
     ['labels', worker.labels.join(', ')],
-    ['machine', facts && `${facts.hostname}: ${facts.os} ${facts.kernel} ${facts.arch}, ${facts.libc}, ${facts.cores} cores, ${formatBytes(facts.memoryBytes)} memory`],
-    ['load', load && `${load.load1.toFixed(1)}, ${Math.round(load.cpuPercent)} % processor, ${formatBytes(load.memoryFreeBytes)} memory and ${formatBytes(load.diskFreeBytes)} disk free`],
-    ...worker.hostKeys.map((key): [string, string] => ['host key', `${key.type} ${key.fingerprint} ${key.accepted ? 'accepted' : 'not accepted'}`]),
+    [
+      'machine',
+      facts &&
+        `${facts.hostname}: ${facts.os} ${facts.kernel} ${facts.arch}, ${facts.libc}, ${facts.cores} cores, ${formatBytes(facts.memoryBytes)} memory`,
+    ],
+    [
+      'load',
+      load &&
+        `${load.load1.toFixed(1)}, ${Math.round(load.cpuPercent)} % processor, ${formatBytes(load.memoryFreeBytes)} memory and ${formatBytes(load.diskFreeBytes)} disk free`,
+    ],
+    ...worker.hostKeys.map((key): [string, string] => [
+      'host key',
+      `${key.type} ${key.fingerprint} ${key.accepted ? 'accepted' : 'not accepted'}`,
+    ]),
     ['agent', worker.agent],
   ];
-  for (const [title, value] of rows) if (value !== undefined) out.line(out.isTty ? `${out.style.dim(title.padEnd(9))} ${oneLine(value)}` : `${title}\t${oneLine(value)}`);
-  for (const event of events) out.line([event.at, `${event.from} -> ${event.to}`, event.command, oneLine(event.reason?.message ?? '')].join(out.isTty ? '  ' : '\t').trimEnd());
+  for (const [title, value] of rows)
+    if (value !== undefined) out.line(out.isTty ? `${out.style.dim(title.padEnd(9))} ${oneLine(value)}` : `${title}\t${oneLine(value)}`);
+  for (const event of events)
+    out.line(
+      [event.at, `${event.from} -> ${event.to}`, event.command, oneLine(event.reason?.message ?? '')]
+        .join(out.isTty ? '  ' : '\t')
+        .trimEnd(),
+    );
   if (worker.reason && worker.state !== 'up') {
     const { message, next } = refusalOf(worker);
     out.note(message);

@@ -43,7 +43,8 @@ export async function followTask(
   const stopUnread = (): void => stop.abort();
   context.readerGone.addEventListener('abort', stopUnread);
   const { waitSeconds } = options;
-  const timer = waitSeconds === undefined ? undefined : setTimeout(() => stop.abort(waitTimedOut(task.id, waitSeconds)), waitSeconds * 1_000);
+  const timer =
+    waitSeconds === undefined ? undefined : setTimeout(() => stop.abort(waitTimedOut(task.id, waitSeconds)), waitSeconds * 1_000);
   const live = await connection.live();
   try {
     for (;;) {
@@ -71,7 +72,10 @@ async function followOnce(
   // The sequence number comes first: what happens while the task is read is told again, and then changes nothing.
   const { newest } = await connection.call('events.list', { query: { topic, limit: 1 } });
   const [detail, { items: workers }] = await Promise.all([readDetail(), connection.call('workers.list')]);
-  const model = createTaskModel(detail, workers.map((worker) => [worker.id, worker.name] as const));
+  const model = createTaskModel(
+    detail,
+    workers.map((worker) => [worker.id, worker.name] as const),
+  );
   options.onModel?.(model);
   if (isSettled(detail.state)) return detail;
 
@@ -115,7 +119,9 @@ function openScreen(context: HelixContext, model: TaskModel, isQuiet: boolean): 
   const { out } = context;
   if (out.format === 'jsonl') return { take() {}, close() {} };
   if (isQuiet || !out.canDraw) return openLines(context, model, isQuiet);
-  const region = openLiveRegion(process.stderr, (width, height) => renderTree(model, { width, height, nowMs: Date.now(), style: out.noteStyle }));
+  const region = openLiveRegion(process.stderr, (width, height) =>
+    renderTree(model, { width, height, nowMs: Date.now(), style: out.noteStyle }),
+  );
   out.region = region;
   region.update();
   return {
@@ -166,7 +172,9 @@ export function whatIsWaitedFor(model: TaskModel): string | undefined {
 
 /** Part of a test run whose command did not end well: some of its tests have failed. */
 function isFailedTestLeaf({ task, body }: Event, model: TaskModel): boolean {
-  return rootOf(model).kind === 'test' && task !== model.root && body.type === 'attempt.moved' && body.to === 'exited' && body.exitCode !== 0;
+  return (
+    rootOf(model).kind === 'test' && task !== model.root && body.type === 'attempt.moved' && body.to === 'exited' && body.exitCode !== 0
+  );
 }
 
 async function tellFailedTests(connection: Connection, model: TaskModel, unread: Set<string>, screen: Screen): Promise<void> {
@@ -184,15 +192,18 @@ async function tellFailedTests(connection: Connection, model: TaskModel, unread:
 function listenToInterrupts(context: HelixContext, connection: Connection, id: string, stop: AbortController): { close(): void } {
   let count = 0;
   let timer: NodeJS.Timeout | undefined;
+  const over = new AbortController();
   const cancel = async (): Promise<void> => {
-    if (context.canAsk && !(await askYesNo(context, `Cancel task ${id}?`))) return stop.abort();
+    const isWanted = !context.canAsk || (await askYesNo(context, `Cancel task ${id}?`, over.signal));
+    if (over.signal.aborted) return;
+    if (!isWanted) return stop.abort();
     context.out.note(`cancelling ${id}`);
     await connection.call('tasks.cancel', { params: { task: id } });
   };
   const onInterrupt = (): void => {
     count++;
     if (count === 1) {
-      context.out.note(`\ndetaching: the task goes on, and \`helix tasks show ${id} --follow\` follows it again; Ctrl-C once more cancels it`);
+      context.out.note(`\ndetaching: the task goes on; Ctrl-C once more cancels it\nnext: helix tasks show ${id} --follow`);
       timer = setTimeout(() => stop.abort(), SECOND_INTERRUPT_MS);
     } else if (count === 2) {
       clearTimeout(timer);
@@ -202,6 +213,7 @@ function listenToInterrupts(context: HelixContext, connection: Connection, id: s
   process.on('SIGINT', onInterrupt);
   return {
     close() {
+      over.abort();
       clearTimeout(timer);
       process.off('SIGINT', onInterrupt);
     },
@@ -209,5 +221,7 @@ function listenToInterrupts(context: HelixContext, connection: Connection, id: s
 }
 
 function waitTimedOut(id: string, seconds: number): CodedError {
-  return new CodedError('cli.wait_timed_out', `task ${id} is not over after ${seconds} s; it goes on`, { next: `helix tasks show ${id} --follow` });
+  return new CodedError('cli.wait_timed_out', `task ${id} is not over after ${seconds} s; it goes on`, {
+    next: `helix tasks show ${id} --follow`,
+  });
 }

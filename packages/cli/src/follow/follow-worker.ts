@@ -18,12 +18,25 @@ const DOING: Partial<Record<WorkerState, string>> = {
  *
  * @throws CodedError with the reason and what to do, where it is blocked or cannot be reached; `cli.wait_timed_out`
  */
-export async function followWorker(context: HelixContext, connection: Connection, worker: WorkerView, waitSeconds?: number): Promise<WorkerView> {
+export async function followWorker(
+  context: HelixContext,
+  connection: Connection,
+  worker: WorkerView,
+  waitSeconds?: number,
+): Promise<WorkerView> {
   const stop = new AbortController();
   const timer =
     waitSeconds === undefined
       ? undefined
-      : setTimeout(() => stop.abort(new CodedError('cli.wait_timed_out', `worker ${worker.name} is not up after ${waitSeconds} s`, { next: `helix workers show ${worker.name}` })), waitSeconds * 1_000);
+      : setTimeout(
+          () =>
+            stop.abort(
+              new CodedError('cli.wait_timed_out', `worker ${worker.name} is not up after ${waitSeconds} s`, {
+                next: `helix workers show ${worker.name}`,
+              }),
+            ),
+          waitSeconds * 1_000,
+        );
   const topic = `worker:${worker.id}`;
   const live = await connection.live();
   try {
@@ -60,9 +73,13 @@ export function refusalOf(worker: WorkerView): CodedError {
   const unknownKey = worker.hostKeys.find((key) => !key.accepted);
   const said = reason?.message ?? `it is ${worker.state}`;
   if (code === 'worker.host_key_unknown' && unknownKey)
-    return new CodedError(code, `worker ${name} shows an unknown ${unknownKey.type} key ${unknownKey.fingerprint}; compare it with the machine's own`, {
-      next: `helix workers accept-key ${name} ${unknownKey.fingerprint}`,
-    });
+    return new CodedError(
+      code,
+      `worker ${name} shows an unknown ${unknownKey.type} key ${unknownKey.fingerprint}; compare it with the machine's own`,
+      {
+        next: `helix workers accept-key ${name} ${unknownKey.fingerprint}`,
+      },
+    );
   return new CodedError(code, `worker ${name} is not up: ${oneLine(said)}`, { next: reason?.next ?? `helix workers show ${name}` });
 }
 

@@ -26,8 +26,12 @@ export function renderTree(model: TaskModel, view: View): string[] {
   const room = height - 1 - failed.length;
   const shown = pick(children, children.length <= room ? room : room - 1);
   const nameWidth = Math.min(Math.floor(width / 2), Math.max(0, ...shown.map((node) => textWidth(oneLine(node.name)))));
-  const lines = [renderRoot(rootOf(model), children, model.failedTests.length, view), ...shown.map((node) => renderNode(node, nameWidth, view))];
-  if (shown.length < children.length && lines.length + failed.length < height) lines.push(`  ${style.dim(summarise(children, shown, style))}`);
+  const lines = [
+    renderRoot(rootOf(model), children, model.failedTests.length, view),
+    ...shown.map((node) => renderNode(node, nameWidth, view)),
+  ];
+  if (shown.length < children.length && lines.length + failed.length < height)
+    lines.push(`  ${style.dim(summarise(children, shown, style))}`);
   for (const test of failed) lines.push(renderFailedTest(test, view));
   return lines.slice(0, height).map((line) => fitText(line, width, style.glyphs.ellipsis));
 }
@@ -64,7 +68,11 @@ function renderRoot(root: TaskNode, children: TaskNode[], failedTests: number, {
   if (root.progress && root.progress.total > 0) {
     const { phase, done, total } = root.progress;
     const full = Math.round((BAR_CELLS * Math.min(done, total)) / total);
-    parts.push(`${style.cyan(style.glyphs.barFull.repeat(full))}${style.dim(style.glyphs.barEmpty.repeat(BAR_CELLS - full))}`, `${done}/${total}`, phase);
+    parts.push(
+      `${style.cyan(style.glyphs.barFull.repeat(full))}${style.dim(style.glyphs.barEmpty.repeat(BAR_CELLS - full))}`,
+      `${done}/${total}`,
+      phase,
+    );
   } else if (root.progress) parts.push(root.progress.phase);
   const broken = children.filter((node) => node.state === 'failed').length;
   if (failedTests > 0) parts.push(style.red(countOf(failedTests, 'failed test')));
@@ -77,7 +85,10 @@ function renderRoot(root: TaskNode, children: TaskNode[], failedTests: number, {
 
 function renderNode(node: TaskNode, nameWidth: number, { nowMs, style }: View): string {
   const stateWidth = 12;
-  const parts = [padText(renderState(node.state, style), stateWidth), padText(fitText(oneLine(node.name), nameWidth, style.glyphs.ellipsis), nameWidth)];
+  const parts = [
+    padText(renderState(node.state, style), stateWidth),
+    padText(fitText(oneLine(node.name), nameWidth, style.glyphs.ellipsis), nameWidth),
+  ];
   if (node.worker !== undefined) parts.push(style.dim(oneLine(node.worker)));
   if (node.attempt && node.attempt.number > 1) parts.push(style.yellow(`attempt ${node.attempt.number}`));
   if (node.attempt?.state === 'preparing') parts.push(style.dim('preparing the checkout'));

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { Connection } from '../connect.ts';
 
@@ -35,7 +36,9 @@ export async function streamOutput(
     const bytes = new Uint8Array(await response.arrayBuffer());
     const next = Number(response.headers.get('helix-next-offset'));
     if (!Number.isSafeInteger(next) || next < from)
-      throw new CodedError('server.unreachable', 'what answers is not a HelixCode server: its output has no offset', { next: 'helix status' });
+      throw new CodedError('server.unreachable', 'what answers is not a HelixCode server: its output has no offset', {
+        next: 'helix status',
+      });
     if (bytes.length > 0) {
       await write(bytes);
       from = next;
@@ -43,10 +46,8 @@ export async function streamOutput(
       if (response.headers.get('helix-over') !== 'true') continue;
     }
     if (response.headers.get('helix-over') === 'true' || !options.untilOver) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, pauseMs);
-      options.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
+    // Awoken early by the end of the reading.
+    await setTimeout(pauseMs, undefined, { signal: options.signal }).catch(() => {});
     pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
   }
 }

@@ -77,8 +77,17 @@ export function applyEvent(model: TaskModel, event: Event): Change[] {
     // Whether it belongs below a task that is itself below another is not said; only a whole tree grows.
     if (model.nodes.has(event.task) || model.root !== model.tree) return [];
     model.nodes.set(event.task, {
-      id: event.task, kind: body.kind, name: body.name, state: body.state, startedMs: undefined, finishedMs: undefined,
-      worker: undefined, attempt: undefined, waitingFor: undefined, progress: undefined, failure: undefined,
+      id: event.task,
+      kind: body.kind,
+      name: body.name,
+      state: body.state,
+      startedMs: undefined,
+      finishedMs: undefined,
+      worker: undefined,
+      attempt: undefined,
+      waitingFor: undefined,
+      progress: undefined,
+      failure: undefined,
     });
     return [];
   }

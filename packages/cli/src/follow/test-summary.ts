@@ -14,7 +14,8 @@ export function renderTestSummary(report: TestReport, style: Style): string[] {
     lines.push(`${style.red(glyphs.failed)} ${style.bold(oneLine(failure.name || failure.unit))}  ${style.dim(oneLine(place))}`);
     const message = severalLines(failure.message.trimEnd());
     lines.push(...message.slice(0, MESSAGE_LINES).map((line) => `    ${line}`));
-    if (message.length > MESSAGE_LINES) lines.push(style.dim(`    ${glyphs.ellipsis} ${countOf(message.length - MESSAGE_LINES, 'more line')}`));
+    if (message.length > MESSAGE_LINES)
+      lines.push(style.dim(`    ${glyphs.ellipsis} ${countOf(message.length - MESSAGE_LINES, 'more line')}`));
     lines.push('');
   }
   if (report.flaky.length > 0) {

@@ -5,7 +5,7 @@ import { fitText, textWidth } from './text-width.ts';
 export interface LiveRegion {
   /** Draws soon, at most ten times a second. */
   update(): void;
-  /** Writes lines above the region, where they stay. */
+  /** Writes lines above the region, where they stay, however long they are. */
   print(lines: readonly string[]): void;
   /** Takes the region away for a while, e.g. to ask something. */
   hide(): void;
@@ -42,7 +42,12 @@ export function openLiveRegion(stream: WriteStream, render: (width: number, heig
     // One cell is left free: a line that fills the last one wraps on some terminals.
     const width = Math.max(1, columns() - 1);
     const height = Math.max(1, (stream.rows || 24) - 1);
-    const lines = isHidden || isClosed ? [] : render(width, height).slice(0, height).map((line) => fitText(line, width));
+    const lines =
+      isHidden || isClosed
+        ? []
+        : render(width, height)
+            .slice(0, height)
+            .map((line) => fitText(line, width));
     const body = [...above, ...lines].map((line) => `${line}\u001b[K\n`).join('');
     // One write, between marks that hold the screen still where the terminal knows them.
     stream.write(`\u001b[?2026h${goUp()}${body}\u001b[J\u001b[?2026l`);
@@ -66,7 +71,7 @@ export function openLiveRegion(stream: WriteStream, render: (width: number, heig
 
   return {
     update,
-    print: (lines) => draw(lines.map((line) => fitText(line, Math.max(1, columns() - 1)))),
+    print: draw,
     hide() {
       isHidden = true;
       draw();

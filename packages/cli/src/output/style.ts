@@ -23,14 +23,31 @@ export interface Glyphs {
 }
 
 const UNICODE: Glyphs = {
-  done: '✔', failed: '✘', running: '●', waiting: '○', paused: '‖', cancelled: '⊘', barFull: '━', barEmpty: '╌', ellipsis: '…',
+  done: '✔',
+  failed: '✘',
+  running: '●',
+  waiting: '○',
+  paused: '‖',
+  cancelled: '⊘',
+  barFull: '━',
+  barEmpty: '╌',
+  ellipsis: '…',
 };
 const ASCII: Glyphs = {
-  done: '+', failed: 'x', running: '*', waiting: '.', paused: '=', cancelled: '-', barFull: '#', barEmpty: '-', ellipsis: '~',
+  done: '+',
+  failed: 'x',
+  running: '*',
+  waiting: '.',
+  paused: '=',
+  cancelled: '-',
+  barFull: '#',
+  barEmpty: '-',
+  ellipsis: '~',
 };
 
 export function createStyle(options: { color: boolean; unicode: boolean }): Style {
-  const paint = (open: number, close: number) => (text: string) => (options.color && text !== '' ? `\u001b[${open}m${text}\u001b[${close}m` : text);
+  const paint = (open: number, close: number) => (text: string) =>
+    options.color && text !== '' ? `\u001b[${open}m${text}\u001b[${close}m` : text;
   return {
     hasColor: options.color,
     glyphs: options.unicode ? UNICODE : ASCII,

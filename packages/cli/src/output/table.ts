@@ -13,7 +13,10 @@ export function renderTable<Row>(rows: readonly Row[], columns: readonly Column<
   const cells = rows.map((row) => columns.map((column) => oneLine(column.cell(row))));
   if (!options.isTty) return cells.map((line) => `${line.join('\t')}\n`).join('');
   const widths = columns.map((column, index) => Math.max(textWidth(column.title), ...cells.map((line) => textWidth(line[index] ?? ''))));
-  const header = columns.map((column, index) => padText(column.title.toUpperCase(), widths[index] ?? 0)).join('  ').trimEnd();
+  const header = columns
+    .map((column, index) => padText(column.title.toUpperCase(), widths[index] ?? 0))
+    .join('  ')
+    .trimEnd();
   const lines = rows.map((row, rowIndex) =>
     columns
       .map((column, index) => {

@@ -1,5 +1,6 @@
 const letters = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
-const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f000}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\ufe0f/u;
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f000}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\ufe0f/u;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: this is what a colour is
 const COLOUR = /\u001b\[[0-9;]*m/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these must not reach a terminal
@@ -15,6 +16,9 @@ export function textWidth(text: string): number {
   return width;
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: this is what a colour is
+const COLOUR_APART = /(\u001b\[[0-9;]*m)/;
+
 /** Cuts text to at most `width` cells, with `ellipsis` where something is missing. Colours stay whole and are closed. */
 export function fitText(text: string, width: number, ellipsis = '…'): string {
   if (textWidth(text) <= width) return text;
@@ -22,7 +26,7 @@ export function fitText(text: string, width: number, ellipsis = '…'): string {
   let result = '';
   let taken = 0;
   let hasColour = false;
-  for (const part of text.split(/(\u001b\[[0-9;]*m)/)) {
+  for (const part of text.split(COLOUR_APART)) {
     if (part.startsWith('\u001b')) {
       result += part;
       hasColour = true;
@@ -48,7 +52,10 @@ export function oneLine(text: string): string {
 
 /** As `oneLine`, for text of several lines. */
 export function severalLines(text: string): string[] {
-  return text.replace(COLOUR, '').split(/\r?\n/).map((line) => line.replaceAll('\t', '    ').replace(CONTROL, '\ufffd'));
+  return text
+    .replace(COLOUR, '')
+    .split(/\r?\n/)
+    .map((line) => line.replaceAll('\t', '    ').replace(CONTROL, '\ufffd'));
 }
 
 function letterWidth(letter: string): number {

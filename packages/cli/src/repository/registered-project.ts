@@ -57,13 +57,23 @@ async function addOrFind(client: Client, name: string): Promise<ProjectView> {
 
 /** `git@example.org:team/web.git`, `https://ada@example.org/team/web` → `example.org/team/web`; of a path `undefined`. */
 export function nameOfOrigin(origin: string): string | undefined {
-  const [, host, place] = /^[a-z][a-z0-9+.-]*:\/\/(?:[^@/]*@)?([^/:]+)(?::\d+)?\/(.+)$/i.exec(origin) ?? /^(?:[^@/]*@)?([^/:]+):(.+)$/.exec(origin) ?? [];
+  const [, host, place] =
+    /^[a-z][a-z0-9+.-]*:\/\/(?:[^@/]*@)?([^/:]+)(?::\d+)?\/(.+)$/i.exec(origin) ?? /^(?:[^@/]*@)?([^/:]+):(.+)$/.exec(origin) ?? [];
   if (host === undefined || place === undefined) return undefined;
-  return cleanName(`${host.toLowerCase()}/${place.replace(/\/+$/, '').replace(/\.git$/, '').replace(/^\/+/, '')}`);
+  return cleanName(
+    `${host.toLowerCase()}/${place
+      .replace(/\/+$/, '')
+      .replace(/\.git$/, '')
+      .replace(/^\/+/, '')}`,
+  );
 }
 
 /** What the server takes as a name: letters, digits and `._/-`, the first a letter or digit, at most 100. */
 function cleanName(name: string): string {
-  const clean = name.normalize('NFKD').replace(/\p{M}/gu, '').replace(/[^A-Za-z0-9._/-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '');
+  const clean = name
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .replace(/[^A-Za-z0-9._/-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '');
   return clean.slice(0, 100) || 'project';
 }

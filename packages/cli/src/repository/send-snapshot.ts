@@ -46,11 +46,15 @@ export async function sendSnapshot(client: Client, project: string, root: string
  */
 export async function openBundle(root: string, commit: string, known: readonly string[]): Promise<Readable> {
   const exclusions = known.map((tip) => `^${tip}\n`).join('');
-  const boundary = known.length === 0 ? '' : await gitText(['rev-list', '--boundary', '--stdin'], { cwd: root, stdin: `${commit}\n${exclusions}` });
+  const boundary =
+    known.length === 0 ? '' : await gitText(['rev-list', '--boundary', '--stdin'], { cwd: root, stdin: `${commit}\n${exclusions}` });
   const prerequisites = boundary.split('\n').filter((line) => line.startsWith('-'));
   const version = commit.length === 64 ? '# v3 git bundle\n@object-format=sha256\n' : '# v2 git bundle\n';
   const header = `${version}${prerequisites.map((line) => `${line}\n`).join('')}${commit} refs/heads/snapshot\n\n`;
-  const pack = streamGit(['pack-objects', '--revs', '--thin', '--delta-base-offset', '--stdout', '-q'], { cwd: root, stdin: `${commit}\n${exclusions}` });
+  const pack = streamGit(['pack-objects', '--revs', '--thin', '--delta-base-offset', '--stdout', '-q'], {
+    cwd: root,
+    stdin: `${commit}\n${exclusions}`,
+  });
   async function* bundle(): AsyncGenerator<Buffer> {
     yield Buffer.from(header);
     for await (const chunk of pack) yield chunk as Buffer;

@@ -26,7 +26,10 @@ export async function findRepository(cwd: string): Promise<string> {
     return await gitText(['rev-parse', '--show-toplevel'], { cwd });
   } catch (cause) {
     if (!(cause instanceof GitError)) throw cause;
-    throw new CodedError('cli.not_a_repository', `${cwd} is not in the working tree of a git repository: ${cause.reason}`, { next: 'git init', cause });
+    throw new CodedError('cli.not_a_repository', `${cwd} is not in the working tree of a git repository: ${cause.reason}`, {
+      next: 'git init',
+      cause,
+    });
   }
 }
 
@@ -67,7 +70,11 @@ async function withIndex(root: string, index: string): Promise<Snapshot> {
   const [headTree = '', headSeconds = '0'] = (await gitText(['show', '--no-patch', '--format=%T %ct', head], here)).split(' ');
   const isDirty = tree !== headTree;
   // Its parents, or their files, are not here; what is sent must be whole without them.
-  const commit = isPartial ? await commitTree(tree, [], headSeconds, root) : isDirty ? await commitTree(tree, [head], headSeconds, root) : head;
+  const commit = isPartial
+    ? await commitTree(tree, [], headSeconds, root)
+    : isDirty
+      ? await commitTree(tree, [head], headSeconds, root)
+      : head;
   return { commit, head, isDirty, isPartial };
 }
 
@@ -98,9 +105,13 @@ async function refuseLargeNewFiles(root: string): Promise<void> {
     if (name === '' || name.endsWith('/')) continue;
     const { size } = await lstat(path.join(root, name)).catch(() => ({ size: 0 }));
     if (size > MAX_NEW_FILE_BYTES)
-      throw new CodedError('snapshot.failed', `the new file ${name} has ${Math.round(size / 1024 ** 2)} MiB, more than a snapshot takes along`, {
-        next: `echo ${JSON.stringify(`/${name}`)} >> .gitignore`,
-        details: { file: name, bytes: size },
-      });
+      throw new CodedError(
+        'snapshot.failed',
+        `the new file ${name} has ${Math.round(size / 1024 ** 2)} MiB, more than a snapshot takes along`,
+        {
+          next: `echo ${JSON.stringify(`/${name}`)} >> .gitignore`,
+          details: { file: name, bytes: size },
+        },
+      );
   }
 }

@@ -23,7 +23,10 @@ describe('a wrong helix.json is refused with the key, the value and what was exp
     [{ workers: { heartbeatMs: '10s' } }, 'helix.json: workers.heartbeatMs is "10s", expected a whole number of at least 100'],
     [{ clients: { port: 70_000 } }, 'helix.json: clients.port is 70000, expected a whole number from 0 to 65535 (0 picks a free one)'],
     [{ global: { logLevel: 'loud' } }, 'helix.json: global.logLevel is "loud", expected one of debug, info, warn, error'],
-    [{ tools: { build: [{ name: 'x', inputs: ['a'], outputs: ['b'] }] } }, 'helix.json: tools.build[0].command is missing, expected text that is not empty'],
+    [
+      { tools: { build: [{ name: 'x', inputs: ['a'], outputs: ['b'] }] } },
+      'helix.json: tools.build[0].command is missing, expected text that is not empty',
+    ],
     [{ tools: { setup: { comand: 'npm ci', inputs: [] } } }, 'tools.setup has no key comand; did you mean command?'],
     [{ tools: { test: { env: { A: 1 } } } }, 'helix.json: tools.test.env.A is 1, expected text'],
     [{ logs: 5 }, 'helix.json: logs is 5, expected an object'],
@@ -39,7 +42,13 @@ describe('a wrong helix.json is refused with the key, the value and what was exp
 
 test('the environment goes over the file and the file over the defaults, each value knows its origin, and passwords are hidden', () => {
   const { config, values } = resolveConfig(
-    { HELIX_PORT: '9000', HELIX_WORKERS_HEARTBEAT_MS: '500', DATABASE_URL: 'postgres://ada:secret@db/helix', HELIX_TOKEN: 'x', HELIX_LOGS_OUTPUT_LIMIT_BYTES: '' },
+    {
+      HELIX_PORT: '9000',
+      HELIX_WORKERS_HEARTBEAT_MS: '500',
+      DATABASE_URL: 'postgres://ada:secret@db/helix',
+      HELIX_TOKEN: 'x',
+      HELIX_LOGS_OUTPUT_LIMIT_BYTES: '',
+    },
     { name: '/etc/helix/helix.json', text: '{ "clients": { "port": 8000, "host": "0.0.0.0" } }' },
   );
   expect(config).toMatchObject({ clients: { port: 9000, host: '0.0.0.0' }, workers: { heartbeatMs: 500, dialAtOnce: 8 } });
@@ -55,11 +64,18 @@ test('a variable that names no key, or holds what cannot be read, is refused', (
   expect(() => resolveConfig({ HELIX_WORKERS_HARTBEAT_MS: '500' })).toThrow('did you mean HELIX_WORKERS_HEARTBEAT_MS?');
   expect(() => resolveConfig({ HELIX_PORT: 'http' })).toThrow('HELIX_PORT is "http", expected a whole number from 0 to 65535');
   expect(() => resolveConfig({ HELIX_PORT: '99999' })).toThrow('environment HELIX_PORT: clients.port is 99999');
-  expect(configOverrides({ HELIX_WORKERS_LOCAL: 'false', HELIX_WORKERS_POOL: '[{"name":"a"}]' }).overrides).toMatchObject([{ value: false }, { value: [{ name: 'a' }] }]);
+  expect(configOverrides({ HELIX_WORKERS_LOCAL: 'false', HELIX_WORKERS_POOL: '[{"name":"a"}]' }).overrides).toMatchObject([
+    { value: false },
+    { value: [{ name: 'a' }] },
+  ]);
 });
 
 test('every variable is described', () => {
   const variables = configVariables();
-  expect(variables).toContainEqual({ name: 'HELIX_PORT', key: 'clients.port', description: 'a whole number from 0 to 65535; 0 picks a free one' });
+  expect(variables).toContainEqual({
+    name: 'HELIX_PORT',
+    key: 'clients.port',
+    description: 'a whole number from 0 to 65535; 0 picks a free one',
+  });
   expect(variables.every(({ description }) => description !== '')).toBe(true);
 });

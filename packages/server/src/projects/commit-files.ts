@@ -38,12 +38,14 @@ export function createCommitFiles(mirrors: Mirrors): (project: ProjectId, commit
 
 async function openCommit(mirrors: Mirrors, project: ProjectId, commit: string): Promise<CommitFiles> {
   if (!(await mirrors.hasCommit(project, commit)))
-    throw new CodedError('snapshot.refused', `the server does not have commit ${commit.slice(0, 12)} of project ${project}`, { next: 'helix test' });
+    throw new CodedError('snapshot.refused', `the server does not have commit ${commit.slice(0, 12)} of project ${project}`, {
+      next: 'helix test',
+    });
   const gitDir = mirrors.folderOf(project);
   const listing = await mirrors.git.run([`--git-dir=${gitDir}`, 'ls-tree', '-r', '-z', '--full-tree', commit]);
   const blobs = new Map<string, string>();
   for (const entry of listing.toString().split('\0')) {
-    const [, type, hash, path] = /^\d+ (\w+) ([0-9a-f]+)\t([^]*)$/.exec(entry) ?? [];
+    const [, type, hash, path] = /^\d+ (\w+) ([0-9a-f]+)\t(.*)$/s.exec(entry) ?? [];
     if (type === 'blob' && hash !== undefined && path !== undefined) blobs.set(path, hash);
   }
   const readBlob = createBlobReader(mirrors.git, gitDir);

@@ -60,11 +60,18 @@ export function createGit(folder: string): Git {
   writeFileSync(
     configFile,
     [
-      '[safe]', '\tdirectory = *',
-      '[core]', '\thooksPath = /dev/null', '\tfsmonitor = false',
-      '[gc]', '\tautoDetach = false', '\tbigPackThreshold = 256m',
-      '[maintenance]', '\tauto = false',
-      '[advice]', '\tdetachedHead = false',
+      '[safe]',
+      '\tdirectory = *',
+      '[core]',
+      '\thooksPath = /dev/null',
+      '\tfsmonitor = false',
+      '[gc]',
+      '\tautoDetach = false',
+      '\tbigPackThreshold = 256m',
+      '[maintenance]',
+      '\tauto = false',
+      '[advice]',
+      '\tdetachedHead = false',
       '',
     ].join('\n'),
   );
@@ -128,7 +135,10 @@ const REFRAIN = [
 ];
 
 function lastLine(stderr: string): string {
-  const lines = stderr.split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  const lines = stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
   const telling = lines.filter((line) => !REFRAIN.includes(line));
   return (telling.at(-1) ?? lines[0] ?? 'it said nothing').replace(/^(fatal|error): /, '');
 }

@@ -104,7 +104,10 @@ export function createMirrors(folder: string): Mirrors {
     async tips(project) {
       if (!existsSync(folderOf(project))) return [];
       const lines = await git.text([
-        `--git-dir=${folderOf(project)}`, 'for-each-ref', `--count=${MAX_TIPS}`, '--sort=-creatordate',
+        `--git-dir=${folderOf(project)}`,
+        'for-each-ref',
+        `--count=${MAX_TIPS}`,
+        '--sort=-creatordate',
         '--format=%(objectname) %(*objectname) %(parent)',
       ]);
       return [...new Set(lines.split(/\s+/).filter((commit) => commit !== ''))];
@@ -134,11 +137,7 @@ async function initialise(git: Git, gitDir: string, format: ObjectFormat): Promi
   await git.run(['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, '--initial-branch=main', gitDir]);
   await appendFile(
     path.join(gitDir, 'config'),
-    [
-      '[uploadpack]', '\tallowAnySHA1InWant = true', '\tallowFilter = true',
-      '[transfer]', '\thideRefs = refs/helix',
-      '',
-    ].join('\n'),
+    ['[uploadpack]', '\tallowAnySHA1InWant = true', '\tallowFilter = true', '[transfer]', '\thideRefs = refs/helix', ''].join('\n'),
   );
 }
 
@@ -149,7 +148,8 @@ async function readSource(git: Git, source: string): Promise<{ tip: SourceTip; e
   const refs = lines.split('\n').map((line) => line.split('\t'));
   const branch = refs.find(([target, name]) => name === 'HEAD' && target?.startsWith('ref: '))?.[0]?.slice('ref: '.length);
   // HEAD may stand on a branch that does not exist: then the first that does is as good as any.
-  const head = refs.find(([hash, name]) => name === 'HEAD' && !hash?.startsWith('ref: ')) ?? refs.find(([, name]) => name?.startsWith('refs/heads/'));
+  const head =
+    refs.find(([hash, name]) => name === 'HEAD' && !hash?.startsWith('ref: ')) ?? refs.find(([, name]) => name?.startsWith('refs/heads/'));
   if (head?.[0] === undefined || head[0] === '')
     throw new CodedError('project.source_unreadable', `${source} has no commits yet`, { next: `git -C ${source} commit` });
   const defaultBranch = head[1] === 'HEAD' ? branch : head[1];
@@ -160,9 +160,21 @@ async function fetchInto(git: Git, gitDir: string, source: string, tip: SourceTi
   await asking(source, () =>
     git.run(
       [
-        `--git-dir=${gitDir}`, '-c', 'http.lowSpeedLimit=1000', '-c', 'http.lowSpeedTime=60',
-        'fetch', '--quiet', '--prune', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules',
-        '--', source, '+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*',
+        `--git-dir=${gitDir}`,
+        '-c',
+        'http.lowSpeedLimit=1000',
+        '-c',
+        'http.lowSpeedTime=60',
+        'fetch',
+        '--quiet',
+        '--prune',
+        '--no-tags',
+        '--no-write-fetch-head',
+        '--no-recurse-submodules',
+        '--',
+        source,
+        '+refs/heads/*:refs/heads/*',
+        '+refs/tags/*:refs/tags/*',
       ],
       { env },
     ),

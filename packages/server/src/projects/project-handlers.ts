@@ -1,6 +1,6 @@
+import type { ProjectView } from '@helixcode/protocol/api/views';
 import { CodedError } from '@helixcode/protocol/errors';
 import { newId } from '@helixcode/protocol/ids';
-import type { ProjectView } from '@helixcode/protocol/api/views';
 import type { Db } from '../db/db.ts';
 import { appendEvents } from '../events/event-log.ts';
 import type { Handlers } from '../http/handler.ts';
@@ -15,8 +15,7 @@ export interface ProjectDeps {
   wakeEvents(): void;
 }
 
-type ProjectRoutes =
-  | 'projects.list' | 'projects.add' | 'projects.get' | 'projects.fetch' | 'projects.tips' | 'projects.snapshot';
+type ProjectRoutes = 'projects.list' | 'projects.add' | 'projects.get' | 'projects.fetch' | 'projects.tips' | 'projects.snapshot';
 
 export function createProjectHandlers({ db, mirrors, wakeEvents }: ProjectDeps): Pick<Handlers, ProjectRoutes> {
   return {

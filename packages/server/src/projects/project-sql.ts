@@ -26,7 +26,9 @@ export async function insertProject(db: Db, project: Pick<ProjectRow, 'id' | 'na
 
 /** @throws CodedError `project.not_found` */
 export async function findProject(db: Db, idOrName: string): Promise<ProjectRow> {
-  const { rows } = await db.query<ProjectRow>(`select * from projects where id = $1 or name = $1 order by id = $1 desc limit 1`, [idOrName]);
+  const { rows } = await db.query<ProjectRow>(`select * from projects where id = $1 or name = $1 order by id = $1 desc limit 1`, [
+    idOrName,
+  ]);
   if (!rows[0]) throw new CodedError('project.not_found', `there is no project ${idOrName}`, { next: 'helix projects list' });
   return rows[0];
 }

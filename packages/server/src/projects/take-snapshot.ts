@@ -83,11 +83,18 @@ function atMost(maxBytes: number): Transform {
     transform(chunk: Buffer, _encoding, done) {
       bytes += chunk.length;
       if (bytes <= maxBytes) return done(null, chunk);
-      done(new CodedError('api.payload_too_large', `the bundle is larger than ${maxBytes} bytes`, { next: 'helix projects add <path or URL>' }));
+      done(
+        new CodedError('api.payload_too_large', `the bundle is larger than ${maxBytes} bytes`, {
+          next: 'helix projects add <path or URL>',
+        }),
+      );
     },
   });
 }
 
 function refused(commit: string, reason: string, cause?: unknown): CodedError {
-  return new CodedError('snapshot.refused', `the bundle for commit ${commit.slice(0, 12)} was refused: ${reason}`, { next: 'helix test', cause });
+  return new CodedError('snapshot.refused', `the bundle for commit ${commit.slice(0, 12)} was refused: ${reason}`, {
+    next: 'helix test',
+    cause,
+  });
 }

@@ -10,7 +10,14 @@ test('the files of a commit are listed and read, whatever their names and sizes'
   const repository = givenRepository();
   symlinkSync('package.json', path.join(repository.folder, 'link'));
   const big = 'line\n'.repeat(400_000);
-  const files = { 'package.json': '{}', 'src/with space.ts': 'one', 'src/new\nline.ts': 'two', 'src/ünïcode.ts': 'dreißig', 'big.txt': big, empty: '' };
+  const files = {
+    'package.json': '{}',
+    'src/with space.ts': 'one',
+    'src/new\nline.ts': 'two',
+    'src/ünïcode.ts': 'dreißig',
+    'big.txt': big,
+    empty: '',
+  };
   const commit = repository.commit(files);
   repository.commit({ 'later.ts': '' });
   const mirrors = createMirrors(givenFolder());

@@ -63,7 +63,10 @@ test('a repository without commits, a relative path, an option and a URL with a 
   expect(await refused(empty.folder)).toMatchObject({ code: 'project.source_unreadable', message: `${empty.folder} has no commits yet` });
   expect(await refused('some/where')).toMatchObject({ code: 'project.source_unreadable' });
   expect(await refused('--upload-pack=touch /tmp/x')).toMatchObject({ code: 'project.source_unreadable' });
-  expect(await refused('ext::sh -c true')).toMatchObject({ code: 'project.source_unreadable', message: expect.stringContaining("'ext' not allowed") });
+  expect(await refused('ext::sh -c true')).toMatchObject({
+    code: 'project.source_unreadable',
+    message: expect.stringContaining("'ext' not allowed"),
+  });
   const withPassword = await refused('https://ada:secret@example.org/x.git');
   expect(withPassword).toMatchObject({ code: 'project.source_unreadable' });
   expect(String(withPassword)).not.toContain('secret');

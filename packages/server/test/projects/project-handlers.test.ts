@@ -23,7 +23,8 @@ function givenHandlers() {
       handlers['projects.add']({ ...call, params: {}, query: undefined, body: { name, ...(source !== undefined && { source }) } }),
     get: (project: string) => handlers['projects.get']({ ...call, params: { project }, query: undefined, body: undefined }),
     fetch: (project: string) => handlers['projects.fetch']({ ...call, params: { project }, query: undefined, body: undefined }),
-    tips: async (project: string) => (await handlers['projects.tips']({ ...call, params: { project }, query: undefined, body: undefined })).commits,
+    tips: async (project: string) =>
+      (await handlers['projects.tips']({ ...call, params: { project }, query: undefined, body: undefined })).commits,
     snapshot: (project: string, commit: string, bundle: Buffer) =>
       handlers['projects.snapshot']({ ...call, params: { project }, query: { commit }, body: Readable.from([bundle]) }),
   };

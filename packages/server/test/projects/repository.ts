@@ -26,11 +26,16 @@ export function givenRepository(...initArgs: string[]): TestRepository {
     ...process.env,
     GIT_CONFIG_NOSYSTEM: '1',
     GIT_CONFIG_GLOBAL: '/dev/null',
-    GIT_AUTHOR_NAME: 'Ada', GIT_AUTHOR_EMAIL: 'ada@example.org',
-    GIT_COMMITTER_NAME: 'Ada', GIT_COMMITTER_EMAIL: 'ada@example.org',
+    GIT_AUTHOR_NAME: 'Ada',
+    GIT_AUTHOR_EMAIL: 'ada@example.org',
+    GIT_COMMITTER_NAME: 'Ada',
+    GIT_COMMITTER_EMAIL: 'ada@example.org',
   };
   const run = (...args: string[]): Buffer => execFileSync('git', args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const git = (...args: string[]): string => run(...args).toString().trim();
+  const git = (...args: string[]): string =>
+    run(...args)
+      .toString()
+      .trim();
   git('init', '--quiet', '--initial-branch=main', ...initArgs);
   return {
     folder,

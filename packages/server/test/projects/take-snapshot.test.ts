@@ -66,7 +66,10 @@ test('garbage, a cut bundle and a bundle of something else are refused and leave
   const before = await contentOf(mirrors, project);
   expect(await refused(Buffer.alloc(0))).toMatchObject({ code: 'snapshot.refused' });
   expect(await refused(bundle.subarray(0, bundle.length - 30))).toMatchObject({ code: 'snapshot.refused' });
-  expect(await refused(bundle, 'f'.repeat(40))).toMatchObject({ code: 'snapshot.refused', message: expect.stringContaining('does not hold that commit') });
+  expect(await refused(bundle, 'f'.repeat(40))).toMatchObject({
+    code: 'snapshot.refused',
+    message: expect.stringContaining('does not hold that commit'),
+  });
   expect(await contentOf(mirrors, project)).toEqual(before);
 });
 
@@ -93,7 +96,9 @@ test('a bundle over the limit, and one whose sender goes away, leave nothing beh
   await mirrors.ensure(project, 'sha1');
   const before = await contentOf(mirrors, project);
 
-  await expect(takeSnapshot(mirrors, project, commit, streamOf(Buffer.alloc(600), Buffer.alloc(600)), { maxBytes: 1000 })).rejects.toMatchObject({
+  await expect(
+    takeSnapshot(mirrors, project, commit, streamOf(Buffer.alloc(600), Buffer.alloc(600)), { maxBytes: 1000 }),
+  ).rejects.toMatchObject({
     code: 'api.payload_too_large',
   });
 
@@ -118,7 +123,6 @@ test('snapshots sent at the same time are all kept', async () => {
   expect(new Set(await mirrors.tips(project))).toEqual(new Set(commits));
   expect(existsSync(mirrors.folderOf(project))).toBe(true);
 });
-
 
 function packOf(folder: string, objects: string): Buffer {
   return execFileSync('git', ['pack-objects', '--stdout', '-q'], { cwd: folder, input: objects });

@@ -35,10 +35,22 @@ test('git on the other end of a tunnel fetches a snapshot by its hash, shallow o
 
   for (const how of [['--depth=1'], ['--filter=blob:none'], []]) {
     const worker = givenRepository();
-    const child = spawn('git', ['-c', 'protocol.ext.allow=always', 'fetch', '--quiet', ...how, `ext::${process.execPath} -e ${relay.replaceAll('%', '%%').replaceAll(' ', '% ')}`, commit], {
-      cwd: worker.folder,
-      stdio: ['ignore', 'inherit', 'inherit'],
-    });
+    const child = spawn(
+      'git',
+      [
+        '-c',
+        'protocol.ext.allow=always',
+        'fetch',
+        '--quiet',
+        ...how,
+        `ext::${process.execPath} -e ${relay.replaceAll('%', '%%').replaceAll(' ', '% ')}`,
+        commit,
+      ],
+      {
+        cwd: worker.folder,
+        stdio: ['ignore', 'inherit', 'inherit'],
+      },
+    );
     expect(await once(child, 'exit')).toEqual([0, null]);
     expect(worker.git('rev-parse', 'FETCH_HEAD')).toBe(commit);
   }

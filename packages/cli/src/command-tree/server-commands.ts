@@ -1,0 +1,87 @@
+import { buildCommand, buildRouteMap } from '@stricli/core';
+import { text, wholeNumber } from './inputs.ts';
+
+export const up = buildCommand({
+  loader: () => import('../commands/up.ts'),
+  parameters: {
+    flags: {
+      foreground: {
+        kind: 'boolean',
+        optional: true,
+        withNegated: false,
+        brief: 'Stay in front and write the log here; Ctrl-C stops the server',
+      },
+      port: { kind: 'parsed', parse: wholeNumber, optional: true, placeholder: 'port', brief: 'Port to listen on; 0 picks a free one' },
+    },
+  },
+  docs: {
+    brief: 'Start the server on this machine',
+    fullDescription:
+      'Starts the server in the background, waits until it answers and prints its URL. One that runs already is left as it is.',
+  },
+});
+
+export const down = buildCommand({
+  loader: () => import('../commands/down.ts'),
+  parameters: {
+    flags: { workers: { kind: 'boolean', optional: true, withNegated: false, brief: 'Stop the worker daemons of this machine too' } },
+  },
+  docs: {
+    brief: 'Stop the server on this machine',
+    fullDescription: 'Jobs on workers go on, and the next server picks up what they did meanwhile.',
+  },
+});
+
+export const status = buildCommand({
+  loader: () => import('../commands/status.ts'),
+  parameters: {},
+  docs: { brief: 'How the server and its workers stand' },
+});
+
+export const events = buildCommand({
+  loader: () => import('../commands/events.ts'),
+  parameters: {
+    flags: {
+      topic: {
+        kind: 'parsed',
+        parse: text,
+        default: 'all',
+        placeholder: 'topic',
+        brief: 'all, tasks, workers, projects, task:<id>, worker:<id> or project:<id>',
+      },
+      after: {
+        kind: 'parsed',
+        parse: wholeNumber,
+        optional: true,
+        placeholder: 'number',
+        brief: 'What followed this sequence number, too; 0 for all that is kept',
+      },
+      follow: { kind: 'boolean', default: true, brief: 'Go on with what happens' },
+    },
+    aliases: { f: 'follow' },
+  },
+  docs: { brief: 'What happens, as it happens', customUsage: ['--after 0 --no-follow', '--topic workers --jsonl'] },
+});
+
+export const config = buildRouteMap({
+  routes: {
+    check: buildCommand({
+      loader: () => import('../commands/config-check.ts'),
+      parameters: {
+        positional: {
+          kind: 'tuple',
+          parameters: [
+            { brief: 'File to check; the helix.json of this repository when absent', parse: text, placeholder: 'file', optional: true },
+          ],
+        },
+      },
+      docs: { brief: 'Check a helix.json and the environment' },
+    }),
+    show: buildCommand({
+      loader: () => import('../commands/config-show.ts'),
+      parameters: {},
+      docs: { brief: 'The configuration of the server, and where each value came from' },
+    }),
+  },
+  docs: { brief: 'helix.json and HELIX_… variables' },
+});

@@ -1,0 +1,65 @@
+import { buildCommand, buildRouteMap } from '@stricli/core';
+import { task, text, wholeNumber } from './inputs.ts';
+
+export const tasks = buildRouteMap({
+  routes: {
+    list: buildCommand({
+      loader: () => import('../commands/tasks-list.ts'),
+      parameters: {
+        flags: {
+          state: {
+            kind: 'enum',
+            values: ['blocked', 'pending', 'running', 'paused', 'completed', 'failed', 'cancelled'],
+            optional: true,
+            brief: 'Only tasks in this state',
+          },
+          project: { kind: 'parsed', parse: text, optional: true, placeholder: 'project', brief: 'Only tasks of this project' },
+          limit: { kind: 'parsed', parse: wholeNumber, default: '20', placeholder: 'number', brief: 'At most so many' },
+        },
+      },
+      docs: { brief: 'The newest tasks' },
+    }),
+    show: buildCommand({
+      loader: () => import('../commands/tasks-show.ts'),
+      parameters: {
+        flags: { follow: { kind: 'boolean', optional: true, withNegated: false, brief: 'Follow until it is over' } },
+        aliases: { f: 'follow' },
+        positional: { kind: 'tuple', parameters: [task] },
+      },
+      docs: { brief: 'One task with its subtasks and its result' },
+    }),
+    logs: buildCommand({
+      loader: () => import('../commands/tasks-logs.ts'),
+      parameters: {
+        flags: {
+          follow: { kind: 'boolean', optional: true, withNegated: false, brief: 'Go on until the task is over' },
+          stream: { kind: 'parsed', parse: text, optional: true, placeholder: 'name', brief: 'Only this stream: out, err, or file:<path>' },
+          attempt: {
+            kind: 'parsed',
+            parse: wholeNumber,
+            optional: true,
+            placeholder: 'number',
+            brief: 'Of this attempt; the newest when absent',
+          },
+        },
+        aliases: { f: 'follow' },
+        positional: { kind: 'tuple', parameters: [task] },
+      },
+      docs: { brief: 'What a task printed' },
+    }),
+    cancel: buildCommand({
+      loader: () => import('../commands/tasks-cancel.ts'),
+      parameters: { positional: { kind: 'tuple', parameters: [task] } },
+      docs: { brief: 'Cancel a task and everything below it' },
+    }),
+    retry: buildCommand({
+      loader: () => import('../commands/tasks-retry.ts'),
+      parameters: {
+        flags: { detach: { kind: 'boolean', optional: true, withNegated: false, brief: 'Do not follow' } },
+        positional: { kind: 'tuple', parameters: [task] },
+      },
+      docs: { brief: 'Run a failed or cancelled task again; what succeeded is kept' },
+    }),
+  },
+  docs: { brief: 'What was asked for, and how it went' },
+});

@@ -1,0 +1,139 @@
+import { buildCommand, buildRouteMap } from '@stricli/core';
+import { seconds, text, wholeNumber, worker } from './inputs.ts';
+
+const oneWorker = { positional: { kind: 'tuple', parameters: [worker] } } as const;
+
+const workersAdd = buildCommand({
+  loader: () => import('../commands/workers-add.ts'),
+  parameters: {
+    flags: {
+      local: {
+        kind: 'parsed',
+        parse: text,
+        optional: true,
+        placeholder: 'name',
+        brief: 'One more worker on the machine of the server, by this name',
+      },
+      name: { kind: 'parsed', parse: text, optional: true, placeholder: 'name', brief: 'Name of the worker; the host when absent' },
+      identity: { kind: 'parsed', parse: text, optional: true, placeholder: 'file', brief: 'Private key file, on the server' },
+      passwordStdin: { kind: 'boolean', optional: true, withNegated: false, brief: 'Read a password from stdin; it is kept encrypted' },
+      acceptFingerprint: {
+        kind: 'parsed',
+        parse: text,
+        optional: true,
+        placeholder: 'SHA256:…',
+        brief: 'Fingerprint of the host key, where you know it beforehand',
+      },
+      slots: {
+        kind: 'parsed',
+        parse: wholeNumber,
+        optional: true,
+        placeholder: 'number',
+        brief: 'Jobs at once; its number of cores when absent',
+      },
+      label: {
+        kind: 'parsed',
+        parse: text,
+        variadic: ',',
+        optional: true,
+        placeholder: 'labels',
+        brief: 'Capabilities you vouch for, beside the detected ones',
+      },
+      wait: {
+        kind: 'parsed',
+        parse: seconds,
+        optional: true,
+        placeholder: 'seconds',
+        brief: 'Wait for so long at most until it is up; then exit 6',
+      },
+      detach: { kind: 'boolean', optional: true, withNegated: false, brief: 'Do not wait until it is up' },
+    },
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        { brief: 'user@host, user@host:port, or a Host of the ssh configuration', parse: text, placeholder: 'address', optional: true },
+      ],
+    },
+  },
+  docs: {
+    brief: 'Make a machine a worker',
+    fullDescription: 'Needs nothing on the machine but an account that ssh can log in to. Follows until the worker is up or needs you.',
+    customUsage: ['ada@build-1', 'ada@10.0.0.7:2222 --slots 8 --label gpu', '--local second'],
+  },
+});
+
+const workersAcceptKey = buildCommand({
+  loader: () => import('../commands/workers-accept-key.ts'),
+  parameters: {
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        worker,
+        {
+          brief: 'The key to trust; may be left out when the worker showed one only and you confirm it',
+          parse: text,
+          placeholder: 'SHA256:…',
+          optional: true,
+        },
+      ],
+    },
+  },
+  docs: { brief: 'Trust the host key that a worker showed' },
+});
+
+const workersReconnect = buildCommand({
+  loader: () => import('../commands/workers-reconnect.ts'),
+  parameters: {
+    ...oneWorker,
+    flags: {
+      passwordStdin: { kind: 'boolean', optional: true, withNegated: false, brief: 'Read a new password from stdin' },
+      wait: {
+        kind: 'parsed',
+        parse: seconds,
+        optional: true,
+        placeholder: 'seconds',
+        brief: 'Wait for so long at most until it is up; then exit 6',
+      },
+      detach: { kind: 'boolean', optional: true, withNegated: false, brief: 'Do not wait until it is up' },
+    },
+  },
+  docs: { brief: 'Dial a blocked or lost worker now' },
+});
+
+const workersRemove = buildCommand({
+  loader: () => import('../commands/workers-remove.ts'),
+  parameters: {
+    ...oneWorker,
+    flags: {
+      force: { kind: 'boolean', optional: true, withNegated: false, brief: 'Even with jobs running or out of reach' },
+      yes: { kind: 'boolean', optional: true, withNegated: false, brief: 'Do not ask' },
+    },
+  },
+  docs: { brief: 'Remove a worker and what was installed on it' },
+});
+
+export const workers = buildRouteMap({
+  routes: {
+    add: workersAdd,
+    list: buildCommand({ loader: () => import('../commands/workers-list.ts'), parameters: {}, docs: { brief: 'All workers' } }),
+    show: buildCommand({
+      loader: () => import('../commands/workers-show.ts'),
+      parameters: oneWorker,
+      docs: { brief: 'One worker, and how its connection went' },
+    }),
+    acceptKey: workersAcceptKey,
+    drain: buildCommand({
+      loader: () => import('../commands/workers-drain.ts'),
+      parameters: oneWorker,
+      docs: { brief: 'Give it no new work; what runs there ends normally' },
+    }),
+    open: buildCommand({
+      loader: () => import('../commands/workers-open.ts'),
+      parameters: oneWorker,
+      docs: { brief: 'Give it work again' },
+    }),
+    reconnect: workersReconnect,
+    remove: workersRemove,
+  },
+  docs: { brief: 'The machines that do the work' },
+});
