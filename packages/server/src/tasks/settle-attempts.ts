@@ -5,7 +5,7 @@ import type { Db } from '../db/db.ts';
 import { askCancel } from './attempt-sql.ts';
 import { CANCEL_GRACE_MS, type TaskContext } from './task-context.ts';
 import type { AttemptRow } from './task-row.ts';
-import { type LeafMove, type LeafStanding, lockStandings, moveLeaves } from './task-sql.ts';
+import { BROKEN_LIMITS, type LeafMove, type LeafStanding, lockStandings, moveLeaves } from './task-sql.ts';
 
 const LONGEST_BACKOFF_MS = 600_000;
 
@@ -14,7 +14,7 @@ export function judgeAttempt(leaf: LeafStanding, attempt: AttemptRow): Omit<Leaf
   const ran = attempt.state === 'exited' && attempt.reason === null;
   if (ran && (attempt.exit_code === 0 || leaf.policy.acceptExit === 'any')) return { to: 'completed', result: resultOf(attempt) };
 
-  const hasEnded = ran || attempt.reason?.code === 'job.timed_out' || attempt.reason?.code === 'output.too_large';
+  const hasEnded = ran || BROKEN_LIMITS.includes(attempt.reason?.code ?? '');
   if (hasEnded) {
     const failure = failureOf(leaf, attempt);
     if (leaf.failed_tries < leaf.policy.maxAttempts) return { to: 'pending', failure, pauseMs: backoffMs(leaf) };

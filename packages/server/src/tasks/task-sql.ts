@@ -323,10 +323,13 @@ export async function countUnsettledRoots(db: Db): Promise<Record<string, number
   return Object.fromEntries(rows.map((row) => [row.state, row.count]));
 }
 
+/** With these reasons a command ran and failed by itself; with any other one its worker failed it. */
+export const BROKEN_LIMITS: readonly string[] = ['job.timed_out', 'output.too_large'];
+
 export interface LeafStanding extends TaskRow {
   /** Tries whose command ran and failed. */
   failed_tries: number;
-  /** Tries that a worker lost or could not start. */
+  /** Tries that a worker lost, could not start, or failed (a full disk). */
   lost_tries: number;
   /** Attempts still under way. */
   live: number;
@@ -337,13 +340,15 @@ export async function lockStandings(db: Db, ids: TaskId[]): Promise<LeafStanding
   const { rows } = await db.query<LeafStanding>(
     `select t.*, c.failed_tries, c.lost_tries, c.live
        from distributed_tasks t,
-            lateral (select count(*) filter (where a.is_complete and a.state in ('exited', 'cancelled')
+            lateral (select count(*) filter (where a.is_complete and a.state in ('exited', 'cancelled') and not w.failed_it
                                                and (a.exit_code is distinct from 0 or a.reason is not null))::int as failed_tries,
-                            count(*) filter (where a.is_complete and a.state in ('lost', 'refused'))::int as lost_tries,
+                            count(*) filter (where a.is_complete and (a.state in ('lost', 'refused') or w.failed_it))::int as lost_tries,
                             count(*) filter (where not a.is_complete)::int as live
-                       from task_attempts a where a.task_id = t.id) c
+                       from task_attempts a,
+                            lateral (select coalesce(a.state = 'exited' and a.reason->>'code' <> all($2), false) as failed_it) w
+                      where a.task_id = t.id) c
       where t.id = any($1) order by t.id for update of t`,
-    [ids],
+    [ids, BROKEN_LIMITS],
   );
   return rows;
 }
