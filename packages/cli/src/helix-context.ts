@@ -92,6 +92,8 @@ function createOutput(flags: GlobalFlags): Output {
       else if (whenEmpty !== undefined) output.note(whenEmpty);
     },
     note(text) {
+      // A program that reads JSON reads it on stderr too: there is nothing there but an error.
+      if (flags.format !== 'text') return;
       if (output.region) output.region.print(text.split('\n'));
       else stderr.write(`${text}\n`);
     },

@@ -112,7 +112,8 @@ function startError(logFile: string, from: number, ended: string | undefined): C
       // A line of the log in another form.
     }
   }
-  const said = lines.at(-1)?.slice(0, 500) ?? '';
+  // Of a crash the line with the error tells more than the last one, which closes its stack.
+  const said = (lines.findLast((line) => /^\w*Error\b.*:/.test(line)) ?? lines.at(-1) ?? '').slice(0, 500);
   return new CodedError(
     'server.start_failed',
     `the server did not start (${ended ?? 'it did not answer in time'})${said === '' ? '' : `: ${said}`}`,
