@@ -3,7 +3,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   collect,
   type ModelDone,
-  type ModelEvent,
   type ModelFailure,
   type ModelPort,
   type ModelRequest,
@@ -12,6 +11,7 @@ import {
   toolCallsOf,
 } from '../src/model-port.ts';
 import { openProvider, PROVIDER_KINDS } from '../src/providers/open-provider.ts';
+import { all, failureOf } from './events.ts';
 import { anthropicWire } from './wire/anthropic-wire.ts';
 import { geminiWire } from './wire/gemini-wire.ts';
 import { ollamaWire } from './wire/ollama-wire.ts';
@@ -63,21 +63,6 @@ const ask = (text: string, more: Partial<ModelRequest> = {}): ModelRequest => ({
   ],
   ...more,
 });
-
-async function all(events: AsyncIterable<ModelEvent>): Promise<ModelEvent[]> {
-  const seen: ModelEvent[] = [];
-  for await (const event of events) seen.push(event);
-  return seen;
-}
-
-/** The end of a stream that fails; asserts that it has one end. */
-async function failureOf(events: AsyncIterable<ModelEvent>): Promise<ModelFailure> {
-  const seen = await all(events);
-  expect(seen.filter(({ type }) => type === 'done' || type === 'error')).toHaveLength(1);
-  const last = seen.at(-1);
-  expect(last?.type).toBe('error');
-  return last as ModelFailure;
-}
 
 test('every kind of provider is tested against a server of its vendor', () => {
   expect(WIRES.map(({ kind }) => kind).sort()).toEqual([...PROVIDER_KINDS].sort());

@@ -31,10 +31,11 @@ export async function askModelList(ask: {
   signal: AbortSignal;
 }): Promise<ConfigReport> {
   const { baseUrl, list, config, vendor } = ask;
+  const limit = AbortSignal.timeout(LIST_MS);
   try {
     const response = await vendorFetch(baseUrl)(`${baseUrl}${list.path}`, {
       headers: { ...list.auth(config.apiKey ?? ''), ...config.headers },
-      signal: AbortSignal.any([ask.signal, AbortSignal.timeout(LIST_MS)]),
+      signal: AbortSignal.any([ask.signal, limit]),
     });
     const body = await response.text();
     if (!response.ok) return failed(listError(response, body, vendor));

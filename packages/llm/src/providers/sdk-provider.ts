@@ -58,7 +58,8 @@ export function sdkProvider(config: ProviderConfig, vendor: SdkVendor): ModelPor
     model,
     keyVariable: vendor.keyVariable,
     getModel: vendor.getModel?.(model),
-    secrets: config.apiKey ? [config.apiKey] : [],
+    // Gateways are given their keys in headers.
+    secrets: [...(config.apiKey ? [config.apiKey] : []), ...Object.values(config.headers ?? {})],
   });
 
   return {

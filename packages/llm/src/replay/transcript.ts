@@ -46,6 +46,7 @@ const event = z.discriminatedUnion('type', [
     usage,
     costUsd: z.number().optional(),
     warnings: z.array(z.string()),
+    replayed: z.literal(true).optional(),
   }),
 ]);
 const exchange = z.strictObject({

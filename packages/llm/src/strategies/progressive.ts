@@ -126,7 +126,7 @@ export async function progressive(
     try {
       return { isError: false, parts: await run(call, read.input, task.signal) };
     } catch (error) {
-      task.signal.throwIfAborted();
+      // A cancelled task ends at its next call of the model, with the right error.
       return failed((error as Error).message);
     }
   }
