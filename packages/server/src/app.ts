@@ -147,6 +147,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       await tasks.stop();
       await (await engine).close();
       await book.drain();
+      await mirrors.settled();
       await tail.close();
       await notifier.drain();
       await listener.close();
