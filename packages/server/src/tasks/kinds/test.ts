@@ -1,10 +1,10 @@
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import type { ProjectId } from '@helixcode/protocol/ids';
 import type { TestSpec } from '@helixcode/protocol/task/task-spec';
-import type { UnitResult } from '@helixcode/protocol/test/test-result';
+import type { TestCase, UnitResult } from '@helixcode/protocol/test/test-result';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
-import { setupKey } from '../setup-key.ts';
 import type { LeafResult } from '../settle-attempts.ts';
+import { setupKey } from '../setup-key.ts';
 import type { TaskRow } from '../task-row.ts';
 import { findRunner, runnerNamed, selectUnits } from '../testing/find-runner.ts';
 import { writeJunit } from '../testing/junit-xml.ts';
@@ -40,12 +40,15 @@ interface ShardDocument {
 interface ShardSummary extends LeafResult {
   tests: number;
   failed: number;
+  /** The first of its failed tests, so that they are seen while the rest still runs. */
+  failures: Pick<TestCase, 'unit' | 'name' | 'message' | 'file' | 'line'>[];
   /** Sum of the units' own times. */
   unitsMs: number;
 }
 
 type TestView = View<TestSpec, Memo>;
 
+const FAILURES_SHOWN_EARLY = 20;
 /** Stands for the cost of starting a shard, among the timings of units. */
 const FIXED_COST_UNIT = '';
 const FIXED_COST_GUESS_MS = 500;
@@ -128,10 +131,17 @@ async function divide(view: TestView, runner: TestRunner, memo: Memo, all: strin
   const width = String(shards.length).length;
   const add = await Promise.all(
     shards.map((shard, index) =>
-      planLeaf(view, runner, memo, timings, { role: 'shard', units: shard.units }, {
-        key: `shard-${index + 1}`,
-        name: `shard ${String(index + 1).padStart(width)}/${shards.length} (${shard.units.length} ${shard.units.length === 1 ? 'file' : 'files'})`,
-      }),
+      planLeaf(
+        view,
+        runner,
+        memo,
+        timings,
+        { role: 'shard', units: shard.units },
+        {
+          key: `shard-${index + 1}`,
+          name: `shard ${String(index + 1).padStart(width)}/${shards.length} (${shard.units.length} ${shard.units.length === 1 ? 'file' : 'files'})`,
+        },
+      ),
     ),
   );
   return {
@@ -154,7 +164,10 @@ async function planLeaf(
   const known = shard.units.map((unit) => timings.get(unit));
   const expectedMs = known.reduce<number>((sum, ms) => sum + (ms ?? 0), 0);
   const isKnown = known.every((ms) => ms !== undefined);
-  const patienceMs = known.reduce<number>((sum, ms) => sum + (ms === undefined ? Math.min(UNKNOWN_UNIT_MS, spec.unitTimeoutMs) : ms * 3), 0);
+  const patienceMs = known.reduce<number>(
+    (sum, ms) => sum + (ms === undefined ? Math.min(UNKNOWN_UNIT_MS, spec.unitTimeoutMs) : ms * 3),
+    0,
+  );
   const command = await runner.runCommand(files, shard.units, spec);
   return {
     ...names,
@@ -204,6 +217,10 @@ async function takeResults(view: TestView, runner: TestRunner): Promise<Advance>
       result: {
         ...(leaf.result as LeafResult | null),
         tests: cases.length,
+        failures: cases
+          .filter((one) => one.outcome === 'failed')
+          .slice(0, FAILURES_SHOWN_EARLY)
+          .map(({ unit, name, message, file, line }) => ({ unit, name, message, file, line })),
         unitsMs: document.results.reduce((sum, result) => sum + result.durationMs, 0),
         failed: cases.filter((one) => one.outcome === 'failed').length + bad.filter((result) => result.outcome !== 'failed').length,
       } as ShardSummary,
@@ -231,7 +248,12 @@ function isRead(leaf: TaskRow): boolean {
  * What must run once more: units that a shard lost (it hung, crashed or was cut) each alone, so that the culprit is
  * named and the others are not blamed; units that failed, together, to tell a flaky test from a broken one.
  */
-function followUps(leaf: TaskRow, shard: ShardSpec, bad: UnitResult[], spec: TestSpec): { shard: ShardSpec; names: { key: string; name: string } }[] {
+function followUps(
+  leaf: TaskRow,
+  shard: ShardSpec,
+  bad: UnitResult[],
+  spec: TestSpec,
+): { shard: ShardSpec; names: { key: string; name: string } }[] {
   if (shard.role === 'retry') return [];
   const lost = shard.units.length > 1 ? bad.filter((result) => result.outcome === 'missing') : [];
   const singles = lost.map((result) => ({
@@ -251,13 +273,17 @@ function followUps(leaf: TaskRow, shard: ShardSpec, bad: UnitResult[], spec: Tes
 }
 
 async function readShard(view: TestView, runner: TestRunner, leaf: TaskRow, shard: ShardSpec): Promise<ShardDocument> {
-  if (leaf.state === 'completed') {
-    const { results, lcov } = await runner.parseResults(outputOf(view, leaf), shard.units);
-    return { role: shard.role, results, ...(lcov !== undefined && { lcov }) };
-  }
+  const { results, lcov } = await runner.parseResults(await lastOutputOf(view, leaf), shard.units);
+  if (leaf.state === 'completed') return { role: shard.role, results, ...(lcov !== undefined && { lcov }) };
+  // What was over before the command was stopped, or lost, stays; coverage of a part is none.
   const failure = leafFailure(leaf, shard, view.spec);
-  const results = shard.units.map((unit): UnitResult => ({ unit, outcome: 'missing', durationMs: 0, cases: [], message: failure }));
-  return { role: shard.role, results };
+  return { role: shard.role, results: results.map((result) => ({ ...result, ...sayWhyCut(failure, result) })) };
+}
+
+function sayWhyCut(failure: string, { outcome, cases, message }: UnitResult): { message?: string } {
+  const last = cases.at(-1);
+  if (outcome === 'missing') return { message: last ? `${failure}, after "${last.name}", its test number ${cases.length}` : failure };
+  return outcome === 'error' ? { message: [failure, message].join('\n') } : {};
 }
 
 function leafFailure(leaf: TaskRow, shard: ShardSpec, spec: TestSpec): string {
@@ -274,18 +300,23 @@ async function runFailedAgain(view: TestView, runner: TestRunner): Promise<Advan
   const units = [...newest.values()].filter((result) => result.outcome !== 'passed').map((result) => result.unit);
   if (units.length === 0) return { memo, lookAgainMs: 0 };
   const timings = await view.timings.read(projectOf(view), runner.name);
-  const plan = await planLeaf(view, runner, memo, timings, { role: 'again', units }, {
-    key: `again-${task.attempts}`,
-    name: `run ${units.length} failed ${units.length === 1 ? 'file' : 'files'} again`,
-  });
+  const plan = await planLeaf(
+    view,
+    runner,
+    memo,
+    timings,
+    { role: 'again', units },
+    {
+      key: `again-${task.attempts}`,
+      name: `run ${units.length} failed ${units.length === 1 ? 'file' : 'files'} again`,
+    },
+  );
   return { add: [plan], memo };
 }
 
 async function conclude(view: TestView, runner: TestRunner, leaves: TaskRow[]): Promise<Advance> {
   const { task, memo } = view;
-  const documents = new Map(
-    (await view.readChildDocuments('results')).map((row) => [row.task_id, JSON.parse(row.body) as ShardDocument]),
-  );
+  const documents = new Map((await view.readChildDocuments('results')).map((row) => [row.task_id, JSON.parse(row.body) as ShardDocument]));
   const ended = (await view.treeAttempts()).filter((attempt) => attempt.finished_at !== null);
   const runs: ShardRun[] = [];
   for (const leaf of leaves) {
@@ -352,6 +383,13 @@ function outputOf(view: TestView, leaf: TaskRow): RunOutput {
     exitCode: result.exitCode ?? -1,
     read: (stream, lastBytes) => view.readStream(result.attempt, stream, lastBytes),
   };
+}
+
+/** What there is of the newest attempt's output, also where the leaf failed with its outcome unknown. */
+async function lastOutputOf(view: TestView, leaf: TaskRow): Promise<RunOutput> {
+  if (leaf.result !== null) return outputOf(view, leaf);
+  const attempt = (await view.attempts(leaf.id)).at(-1);
+  return { exitCode: -1, read: async (stream, lastBytes) => attempt && view.readStream(attempt.id, stream, lastBytes) };
 }
 
 function failureOf(leaf: TaskRow): ErrorFact {

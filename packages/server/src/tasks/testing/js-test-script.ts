@@ -61,7 +61,7 @@ function followScript(manifest: PackageJson, name: string, depth: number): Follo
   const line = manifest.scripts[name];
   if (line === undefined || depth > scriptDepth) return undefined;
   const before =
-    Object.hasOwn(manifest.scripts, `pre${name}`) && !LINT_SCRIPTS.test(`pre${name}`)
+    Object.hasOwn(manifest.scripts, `pre${name}`) && !isLintScript(manifest, `pre${name}`, depth)
       ? [`npm run --silent ${quoteWord(`pre${name}`)}`]
       : [];
   for (const command of splitShell(line)) {
@@ -83,11 +83,23 @@ function followScript(manifest: PackageJson, name: string, depth: number): Follo
           },
         };
       }
-      if (!LINT_SCRIPTS.test(called)) before.push(`npm run --silent ${quoteWord(called)}`);
+      if (!isLintScript(manifest, called, depth)) before.push(`npm run --silent ${quoteWord(called)}`);
     }
     if (inner.length === 0 && words.length > 0 && !isLint(words)) before.push([...env, ...words.map((word) => word.raw)].join(' '));
   }
   return { before };
+}
+
+/** Whether a script only looks at the code: by its name, or because nothing else stands in it (`pretest`, mostly). */
+function isLintScript(manifest: PackageJson, name: string, depth: number): boolean {
+  if (LINT_SCRIPTS.test(name)) return true;
+  const line = manifest.scripts[name];
+  if (line === undefined || depth > scriptDepth) return false;
+  return splitShell(line).every((command) => {
+    const { words } = takeEnv(command);
+    const called = scriptsCalled(words);
+    return called.length > 0 ? called.every((script) => isLintScript(manifest, script, depth + 1)) : isLint(words);
+  });
 }
 
 /** Splits off `NAME=value` in front, also behind `env` and `cross-env`. */

@@ -74,13 +74,13 @@ export function mergeResults({ runner, units, runs, slots, wallMs }: MergeInput)
   };
 }
 
-/** One result per unit of a round: the first to arrive that is one, else whichever says why there is none. */
+/** One result per unit of a round: the first to arrive that is one, else the last to say why there is none: it ran alone. */
 function resultsOf(runs: readonly ShardRun[], round: ShardRun['round']): Map<string, UnitResult> {
   const chosen = new Map<string, UnitResult>();
   for (const run of runs.filter((one) => one.round === round).toSorted((a, b) => a.endedAtMs - b.endedAtMs)) {
     for (const result of run.results) {
       const before = chosen.get(result.unit);
-      if (!before || (before.outcome === 'missing' && result.outcome !== 'missing')) chosen.set(result.unit, result);
+      if (!before || before.outcome === 'missing') chosen.set(result.unit, result);
     }
   }
   return chosen;

@@ -13,6 +13,8 @@ const durationMs = z.number().nonnegative().catch(0);
  * - `case`: a test ended
  * - `error`: something failed outside any test, in a unit or (without one) somewhere in the run
  * - `unit`: a unit is over, and all its cases have been told
+ * - `begin`, `end`: of a runner that can run one file several times (in several projects), with how many runs there
+ *   will be; while they are under way, the file may come again
  */
 const resultLine = z.discriminatedUnion('is', [
   z.object({
@@ -25,6 +27,8 @@ const resultLine = z.discriminatedUnion('is', [
   }),
   z.object({ is: z.literal('error'), unit: z.string().optional(), message: z.string() }),
   z.object({ is: z.literal('unit'), unit: z.string(), durationMs }),
+  z.object({ is: z.literal('begin'), runs: z.number().int() }),
+  z.object({ is: z.literal('end') }),
 ]);
 
 interface Gathered {
@@ -43,9 +47,15 @@ export async function parseResultLines(output: RunOutput, units: readonly string
   const root = await readRoot(output);
   const gathered = new Map<string, Gathered>(units.map((unit) => [unit, { cases: [], errors: [], over: false, durationMs: 0 }]));
   const errorsOfRun: string[] = [];
+  let runsToCome = 0;
   for (const text of (await readText(output, 'file:results.jsonl')).split('\n')) {
     const line = resultLine.safeParse(parseJson(text)).data;
     if (!line) continue;
+    if (line.is === 'begin' || line.is === 'end') {
+      runsToCome = line.is === 'begin' && line.runs > units.length ? line.runs : 0;
+      continue;
+    }
+    if (line.is === 'unit') runsToCome -= 1;
     const unit = line.unit === undefined ? undefined : relativeToRoot(line.unit, root);
     const of = unit === undefined ? undefined : gathered.get(unit);
     if (line.is === 'error' && line.unit === undefined) errorsOfRun.push(boundMessage(line.message));
@@ -56,6 +66,8 @@ export async function parseResultLines(output: RunOutput, units: readonly string
       of.durationMs += line.durationMs;
     } else of.cases.push(toCase(unit, line, root));
   }
+  // Cut short, with runs to come that may be another one of any file.
+  if (runsToCome > 0) for (const of of gathered.values()) of.over = false;
   return settleUnits(output, units, gathered, errorsOfRun, root);
 }
 

@@ -54,6 +54,18 @@ test('a build that the script starts with runs first', async () => {
   expect(script?.before).toEqual(['npm run --silent pretest', 'npm run --silent build', 'tsc -p test']);
 });
 
+test('a script that only lints is left out, whatever its name', async () => {
+  const script = await scriptOf({
+    pretest: 'npm run lint',
+    test: 'npm run verify && jest',
+    verify: 'run-p check:style check:types && prettier --check .',
+    'check:style': 'eslint . && stylelint "**/*.css"',
+    'check:types': 'tsc --noEmit',
+    lint: 'patch-package && eslint .',
+  });
+  expect(script).toMatchObject({ runner: 'jest', before: [] });
+});
+
 test('scripts that call each other in a circle, or no runner, give none', async () => {
   expect(await scriptOf({ test: 'npm run a', a: 'npm run b', b: 'npm run a' })).toBeUndefined();
   expect(await scriptOf({ test: 'echo "Error: no test specified" && exit 1' })).toBeUndefined();

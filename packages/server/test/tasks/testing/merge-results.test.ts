@@ -100,6 +100,15 @@ test('a unit without a result in two runs is an error that names it', () => {
   expect(report.failures[1]).toMatchObject({ unit: 'b', message: 'no shard gave a result for it' });
 });
 
+test('a unit that hung with others and then alone says what it did alone', async () => {
+  const { report } = merge(
+    ['a'],
+    run('first', 0, 1, result('a', 'missing', {}, 'the shard was stopped')),
+    run('first', 2, 3, result('a', 'missing', { x: 'passed' }, 'a did not finish within 2 s')),
+  );
+  expect(report.failures).toMatchObject([{ unit: 'a', message: 'a did not finish within 2 s' }]);
+});
+
 test('a unit that was missing and then ran is no flaky test', () => {
   const { report } = merge(
     ['a'],

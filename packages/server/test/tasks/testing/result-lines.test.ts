@@ -55,6 +55,16 @@ test('nothing passes that was not told to have passed, whatever stands in the fi
   );
 });
 
+test('while a run under way may run any file once more, none of its files is over', async () => {
+  const begin = line({ is: 'begin', runs: 3 });
+  const lines = begin + told('a', 'x', 'passed') + over('a') + told('b', 'x', 'passed') + over('b');
+  expect((await read(lines, 137)).map((result) => result.outcome)).toEqual(['missing', 'missing']);
+  expect((await read(lines + over('a'), 0)).map((result) => result.outcome)).toEqual(['passed', 'passed']);
+  expect((await read(lines + line({ is: 'end' }), 0)).map((result) => result.outcome)).toEqual(['passed', 'passed']);
+  const once = line({ is: 'begin', runs: 2 }) + told('a', 'x', 'passed') + over('a');
+  expect((await read(once, 137)).map((result) => result.outcome)).toEqual(['passed', 'missing']);
+});
+
 test('JSON of the wrong shape is passed over', async () => {
   const shapes = [
     line({ is: 'case', unit: `${root}/a`, name: 'x', outcome: 'passed' }),

@@ -95,6 +95,23 @@ test('a run that is killed keeps what was over, and the rest is missing', async 
   expect(inShort(results)).toEqual(['a.test.ts: passed', '  passed one', 'b.test.ts: missing']);
 }, 60_000);
 
+test('a file of two projects is not over when the run is killed after the first', async () => {
+  const project = (name: string) => `{ test: { name: '${name}', include: ['a.test.ts'] } }`;
+  const folder = givenVitest({
+    'vitest.config.ts': `export default { test: { projects: [${project('one')}, ${project('two')}] } };`,
+    'a.test.ts': [
+      "import { existsSync, writeFileSync } from 'node:fs';",
+      "import { test } from 'vitest';",
+      "test('once', async () => {",
+      "  if (!existsSync('ran')) return writeFileSync('ran', '');",
+      "  process.kill(process.ppid, 'SIGKILL'); await new Promise(() => {});",
+      '});',
+    ].join('\n'),
+  });
+  const { results } = await runUnits(vitest, folder, ['a.test.ts']);
+  expect(results).toMatchObject([{ outcome: 'missing', cases: [{ outcome: 'passed' }] }]);
+}, 60_000);
+
 test('a vitest that cannot start gives missing units that say why, and no list', async () => {
   const folder = givenVitest({ 'vitest.config.ts': "throw new Error('broken configuration');", 'a.test.ts': '' });
   const { results } = await runUnits(vitest, folder, ['a.test.ts']);

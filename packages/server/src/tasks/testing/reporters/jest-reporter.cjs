@@ -5,7 +5,17 @@ const file = `${process.env.HELIX_OUTPUT_DIR}/results.jsonl`;
 const messageLimit = 16_000;
 const SKIPPED = new Set(['pending', 'skipped', 'todo', 'disabled']);
 
+const tell = (lines) => appendFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+
 class HelixReporter {
+  onRunStart(results) {
+    tell([{ is: 'begin', runs: results.numTotalTestSuites }]);
+  }
+
+  onRunComplete() {
+    tell([{ is: 'end' }]);
+  }
+
   onTestStart() {
     this.startedAtMs = performance.now();
   }
@@ -28,7 +38,7 @@ class HelixReporter {
       lines.push({ is: 'error', unit, message: String(message).slice(0, messageLimit) });
     }
     lines.push({ is: 'unit', unit, durationMs: performance.now() - (this.startedAtMs ?? performance.now()) });
-    appendFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    tell(lines);
   }
 }
 

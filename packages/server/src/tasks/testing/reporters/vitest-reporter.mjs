@@ -1,5 +1,6 @@
 // Appends a line of JSON for every test of a vitest run to `results.jsonl`; see `result-lines.ts` for its words.
-// Works with the reporter calls of vitest 1 to 5: `onFinished` up to 3, `onTestModuleEnd` and `onTestRunEnd` from 3 on.
+// Works with the reporter calls of vitest 1 to 5: `onPathsCollected` and `onFinished` up to 3, `onTestRunStart`,
+// `onTestModuleEnd` and `onTestRunEnd` from 3 on.
 import { appendFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
@@ -45,6 +46,19 @@ export default class HelixReporter {
     if (vitest.config?.coverage) delete vitest.config.coverage.thresholds;
   }
 
+  begin(runs) {
+    if (!this.begun) appendFileSync(file, `${JSON.stringify({ is: 'begin', runs })}\n`);
+    this.begun = true;
+  }
+
+  onPathsCollected(paths) {
+    this.begin(paths?.length ?? 0);
+  }
+
+  onTestRunStart(specifications) {
+    this.begin(specifications.length);
+  }
+
   tellFile(task) {
     if (this.told.has(task)) return;
     this.told.add(task);
@@ -74,8 +88,10 @@ export default class HelixReporter {
 
   onFinished(files, errors) {
     for (const task of files ?? []) this.tellFile(task);
-    if (!this.ended) this.tellErrors(errors);
+    if (this.ended) return;
     this.ended = true;
+    this.tellErrors(errors);
+    appendFileSync(file, `${JSON.stringify({ is: 'end' })}\n`);
   }
 
   onTestRunEnd(testModules, errors) {

@@ -1,0 +1,37 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { givenRepository } from '../../packages/server/test/projects/repository.ts';
+import { runTask, snapshotOf } from '../support/hand-in.ts';
+import { givenHome, removeServer, type ServerProcess, startServer } from '../support/server-process.ts';
+import { workersAreUp } from '../support/wait-for.ts';
+
+let server: ServerProcess;
+beforeAll(async () => {
+  server = await startServer(givenHome(), { HELIX_WORKERS_LOCAL_SLOTS: '1' });
+  await workersAreUp(server.client, 1);
+}, 60_000);
+afterAll(() => removeServer(server));
+
+const passing = (name: string) => `require('node:test').test('${name}', () => {});\n`;
+
+test('of a shard that hangs, what was over counts, and only the rest runs again, alone; the file that hangs is named [M3]', async () => {
+  const repository = givenRepository();
+  repository.commit({
+    'package.json': JSON.stringify({ scripts: { test: 'node --test' } }),
+    'test/a.js': passing('before'),
+    'test/b.js':
+      "const { test } = require('node:test');\ntest('fine', () => {});\ntest('hangs', () => new Promise(() => setInterval(() => {}, 1000)));\n",
+    'test/c.js': passing('after'),
+  });
+  const source = await snapshotOf(server.client, repository.folder);
+  const task = await runTask(server, { kind: 'test', spec: { ...source, setup: null, unitTimeoutMs: 2_000 } });
+
+  expect(task.state).toBe('failed');
+  expect(task.result).toMatchObject({
+    totals: { units: 3, passed: 3, failed: 0, errors: 1, flaky: 0 },
+    failures: [{ unit: 'test/b.js', message: expect.stringMatching(/did not finish within 2 s .* after "fine"/) }],
+  });
+  const names = task.tree.map(({ name }) => name);
+  expect(names).toContain('test/b.js alone');
+  expect(names).toContain('test/c.js alone');
+  expect(names).not.toContain('test/a.js alone');
+}, 60_000);
