@@ -90,10 +90,15 @@ async function runSuite(): Promise<TestReport> {
     cwd: repository, env, show: flags.json ? 'nothing' : 'all',
   });
   if (exitCode !== 0 && exitCode !== TESTS_FAILED) throw new Error(`helix test ended with ${exitCode}: ${stderr.trim()}`);
-  const tasks = JSON.parse(flags.json ? `{"items":[${stdout}]}` : await mustRun(process.execPath, [HELIX, 'tasks', 'list', '--limit', '1', '--json'], { env })) as {
+  if (flags.json) {
+    const said = JSON.parse(stdout) as { task: string; report: TestReport };
+    task = said.task;
+    return said.report;
+  }
+  const list = JSON.parse(await mustRun(process.execPath, [HELIX, 'tasks', 'list', '--limit', '1', '--json'], { env })) as {
     items: { id: string; result: TestReport }[];
   };
-  const [newest] = tasks.items;
+  const [newest] = list.items;
   if (!newest) throw new Error('the server knows of no task');
   task = newest.id;
   return newest.result;
