@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({ options: { json: { type: 'boolean' }, keep
 const folder = mkdtempSync(path.join(tmpdir(), 'helix-demo-'));
 const home = path.join(folder, 'home');
 const repository = path.join(folder, 'corner-shop');
-const env = { ...process.env, HELIX_HOME: home, HELIX_PORT: '0' };
+const env = { ...process.env, HELIX_HOME: home, HELIX_PORT: '0', HELIX_WORKERS_LOCAL_SLOTS: '1' };
 const sshds: TestSshd[] = [];
 let task: string | undefined;
 
