@@ -1,5 +1,5 @@
 import type { TaskDetail, TaskView } from '@helixcode/protocol/api/views';
-import { CodedError } from '@helixcode/protocol/errors';
+import { CodedError, ERROR_CODES, isErrorCode } from '@helixcode/protocol/errors';
 import type { Event } from '@helixcode/protocol/event/events';
 import { EXIT_CODES } from '@helixcode/protocol/exit-codes';
 import { isSettled } from '@helixcode/protocol/task/task-state';
@@ -105,9 +105,11 @@ async function followOnce(
 }
 
 /** Exit status of a task that is over. */
-export function exitStatusOf(task: Pick<TaskView, 'state'>): number {
-  if (task.state === 'completed') return EXIT_CODES.ok.status;
-  return task.state === 'cancelled' ? EXIT_CODES.cancelled.status : EXIT_CODES.taskFailed.status;
+export function exitStatusOf({ state, failure }: Pick<TaskView, 'state' | 'failure'>): number {
+  if (state === 'completed') return EXIT_CODES.ok.status;
+  if (state === 'cancelled') return EXIT_CODES.cancelled.status;
+  // A task that could not begin (a wrong configuration, a full disk) is another thing than one that ran and failed.
+  return failure && isErrorCode(failure.code) ? ERROR_CODES[failure.code].exit : EXIT_CODES.taskFailed.status;
 }
 
 interface Screen {

@@ -277,10 +277,13 @@ async function readShard(view: TestView, runner: TestRunner, leaf: TaskRow, shar
   if (leaf.state === 'completed') return { role: shard.role, results, ...(lcov !== undefined && { lcov }) };
   // What was over before the command was stopped, or lost, stays; coverage of a part is none.
   const failure = leafFailure(leaf, shard, view.spec);
-  return { role: shard.role, results: results.map((result) => ({ ...result, ...sayWhyCut(failure, result) })) };
+  const isHung = leaf.failure?.code === 'job.timed_out';
+  return { role: shard.role, results: results.map((result) => ({ ...result, ...sayWhyCut(failure, isHung, result) })) };
 }
 
-function sayWhyCut(failure: string, { outcome, cases, message }: UnitResult): { message?: string } {
+function sayWhyCut(failure: string, isHung: boolean, { outcome, cases, message }: UnitResult): Partial<UnitResult> {
+  // A runner that is told to stop calls the unit it was at failed: no more is known of that one than that it was cut.
+  if (isHung && outcome === 'error') return { outcome: 'missing', message: failure };
   const last = cases.at(-1);
   if (outcome === 'missing') return { message: last ? `${failure}, after "${last.name}", its test number ${cases.length}` : failure };
   return outcome === 'error' ? { message: [failure, message].join('\n') } : {};

@@ -30,7 +30,7 @@ export async function findRunner(files: ProjectFiles): Promise<TestRunner> {
     if (await runner.detect(files)) return runner;
   }
   throw new CodedError('test.runner_unknown', 'no test runner is known from the files of this commit', {
-    next: 'set tools.test.runner, or tools.test.junit with your own command, in helix.json',
+    next: 'set tools.test.runner, or tools.test.junit with your own command, in helix.json: `helix config check` says whether it is right',
   });
 }
 
