@@ -27,6 +27,12 @@ export function expectRefused(run: HelixRun, code: ErrorCode, names: (string | R
   expect(run.exitCode).toBe(exitStatusOf(code));
 }
 
+/** A run of `helix` that was about a task which failed so: the task is its result, the exit status says how it ended. */
+export function expectFailed(run: HelixRun, code: ErrorCode, names: (string | RegExp)[]): void {
+  expectFault((JSON.parse(run.stdout) as { failure?: { code: string; message: string; next?: string } }).failure, code, names);
+  expect(run.exitCode).toBe(exitStatusOf(code));
+}
+
 export function exitStatusOf(code: string): number {
   return isErrorCode(code) ? ERROR_CODES[code].exit : 1;
 }

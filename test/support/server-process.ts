@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Client, createClient } from '@helixcode/client/http-client';
+import { CodedError } from '@helixcode/protocol/errors';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const MAIN = path.join(ROOT, 'packages/server/src/main.ts');
@@ -50,11 +51,14 @@ export async function startServer(home: string, env: Record<string, string> = {}
   };
 }
 
-/** Ends a server and its workers, and removes all they left. */
+/** Ends a server and its workers, and removes all they left; also when a test has left the server dead. */
 export async function removeServer(server: ServerProcess): Promise<void> {
   try {
     const { items } = await server.client.call('workers.list');
     for (const worker of items) await server.client.call('workers.remove', { params: { worker: worker.id }, query: { force: true } });
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    for (const pid of localDaemonsOf(server.home)) process.kill(pid, 'SIGKILL');
   } finally {
     await server.stop();
     await removeHome(server.home);
@@ -67,6 +71,12 @@ export async function removeHome(home: string): Promise<void> {
   const postgres = path.join(home, 'postgres');
   if (existsSync(postgres)) await stopEmbeddedPostgres(postgres);
   rmSync(home, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+}
+
+function localDaemonsOf(home: string): number[] {
+  const locks = globSync('local/*/run/*/*/lock', { cwd: home });
+  const pids = locks.map((lock) => Number(readFileSync(path.join(home, lock), 'utf8').split(' ')[0]));
+  return pids.filter((pid) => pid > 1 && existsSync(`/proc/${pid}`));
 }
 
 async function firstLine(child: ChildProcess, said: () => string): Promise<string> {
