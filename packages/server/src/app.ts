@@ -71,9 +71,9 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const serverId = readServerId(dataFolder);
   const db = openDb(databaseUrl, { maxConnections: settings.database.poolSize });
   await ensureOwnerToken(db, dataFolder);
-  const listener = openListener(databaseUrl);
-  const notifier = createNotifier(db);
-  const tail = createEventTail({ db, listener, notifier, log });
+  // A database of our own has no other server to hear from.
+  const others = postgres ? undefined : { listener: openListener(databaseUrl), notifier: createNotifier(db) };
+  const tail = createEventTail({ db, log, ...others });
   const wakeEvents = (): void => tail.wake();
 
   const mirrors = createMirrors(join(dataFolder, 'repos'));
@@ -149,8 +149,8 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       await book.drain();
       await mirrors.settled();
       await tail.close();
-      await notifier.drain();
-      await listener.close();
+      await others?.notifier.drain();
+      await others?.listener.close();
       await db.close();
       await postgres?.stop();
     },

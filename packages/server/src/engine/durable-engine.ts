@@ -1,8 +1,11 @@
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import type { ServerId } from '@helixcode/protocol/ids';
 
-/** What a driver says after looking at its subject: it is over, or it wants to look again. */
-export type Turn = { over: true } | { over: false; lookAgainMs: number };
+/**
+ * What a driver says after looking at its subject: it is over, or it wants to look again. During `restMs` after a turn it
+ * need not be woken: what happens meanwhile is looked at together, at the end of that time.
+ */
+export type Turn = { over: true } | { over: false; lookAgainMs: number; restMs?: number };
 
 /**
  * Runs *drivers*: re-entrant functions that look at our tables and move one subject on. A driver survives a crash of
@@ -58,7 +61,10 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
   async function takeTurn(id: string): Promise<Turn> {
     wakesUnderWay.delete(id);
     try {
-      return await options.turn(id);
+      const turn = await options.turn(id);
+      if (!turn.over && turn.restMs !== undefined) restsUntilMs.set(id, performance.now() + turn.restMs);
+      else restsUntilMs.delete(id);
+      return turn;
     } catch (cause) {
       log.error({ driver: id, err: cause }, 'a turn of a driver failed and will be tried again');
       return { over: false, lookAgainMs: PAUSE_AFTER_FAILURE_MS };
@@ -67,6 +73,16 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
 
   // A wake-up under way to a driver that has not looked yet makes further ones needless.
   const wakesUnderWay = new Set<string>();
+  const restsUntilMs = new Map<string, number>();
+  const sleepers = new Set<NodeJS.Timeout>();
+
+  function sendWake(id: string): void {
+    DBOS.send(id, true, WAKE).catch((cause: unknown) => {
+      wakesUnderWay.delete(id);
+      // The driver is over, or the database is away: a living one looks by itself when its wait is over.
+      log.debug({ driver: id, err: cause }, 'a wake-up did not reach its driver');
+    });
+  }
 
   const drive = DBOS.registerWorkflow(
     async (id: string): Promise<void> => {
@@ -88,16 +104,19 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
     wake(id) {
       if (wakesUnderWay.has(id)) return;
       wakesUnderWay.add(id);
-      DBOS.send(id, true, WAKE).catch((cause: unknown) => {
-        wakesUnderWay.delete(id);
-        // The driver is over, or the database is away: a living one looks by itself when its wait is over.
-        log.debug({ driver: id, err: cause }, 'a wake-up did not reach its driver');
-      });
+      const restMs = (restsUntilMs.get(id) ?? 0) - performance.now();
+      if (restMs <= 0) return sendWake(id);
+      const sleeper = setTimeout(() => {
+        sleepers.delete(sleeper);
+        sendWake(id);
+      }, restMs);
+      sleepers.add(sleeper);
     },
     async cancel(id) {
       await DBOS.cancelWorkflow(id);
     },
     async close() {
+      for (const sleeper of sleepers) clearTimeout(sleeper);
       await DBOS.shutdown({ workflowCompletionTimeoutMS: 300 });
     },
   };

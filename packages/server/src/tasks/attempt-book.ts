@@ -58,6 +58,8 @@ async function takeReportsOnce(context: TaskContext & { nameOfWorker(id: WorkerI
     const standings = await readStandings(tx, [...newest.keys()]);
     const complete = standings.filter((row) => !row.is_complete && isOver(row.state) && isStored(row)).map((row) => row.id);
     const closed = complete.length > 0 ? await completeAttempts(tx, complete) : [];
+    // A job that is over holds no slot, even while its output is still being fetched.
+    if (moved.some((attempt) => isOver(attempt.state))) tx.afterCommit(context.wakePlacement);
     if (moved.length > 0) await appendEvents(tx, moved.map((attempt) => toEvent(attempt, context.nameOfWorker(attempt.worker_id))));
     await settleAttempts(tx, context, closed);
     tx.afterCommit(context.wakeEvents);

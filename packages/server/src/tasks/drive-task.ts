@@ -41,7 +41,8 @@ export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<
       const advance = await look(deps, task);
       await deps.db.tx((tx) => apply(tx, deps, task.id, advance));
       failures.delete(id);
-      return advance.outcome ? { over: true } : { over: false, lookAgainMs: advance.lookAgainMs ?? LOOK_AGAIN_MS };
+      if (advance.outcome) return { over: true };
+      return { over: false, lookAgainMs: advance.lookAgainMs ?? LOOK_AGAIN_MS, ...(advance.restMs !== undefined && { restMs: advance.restMs }) };
     } catch (error) {
       const count = (failures.get(id) ?? 0) + 1;
       failures.set(id, count);

@@ -6,11 +6,19 @@ export interface PlaceableLeaf {
   id: TaskId;
   root: TaskId;
   project: string | null;
+  /** Leaves of one lane ask for the same: where one finds no place, the others do not either. */
+  lane: number;
+  priority: number;
+  /** How long it should take, if that is known. */
+  expectedMs: number | null;
+  createdAtMs: number;
   requires: readonly string[];
   onlyWorker: WorkerId | null;
   maxSlots: number | null;
   /** Workers that tried it before: another one is preferred. */
   tried: readonly WorkerId[];
+  /** How many of its kind may wait at a worker for each slot there. 0 for all but the shortest. */
+  aheadPerSlot: number;
 }
 
 export interface Placement {
@@ -21,6 +29,15 @@ export interface Placement {
 export interface Waiting {
   leaf: TaskId;
   reason: string;
+  /** Whether it merely waits for its turn. */
+  isQueued: boolean;
+}
+
+/** Jobs that hold a slot or wait for one on a worker: by worker, by root task (for `maxSlots`) and by owner. */
+export interface TakenSlots {
+  byWorker: ReadonlyMap<WorkerId, number>;
+  byRoot: ReadonlyMap<TaskId, number>;
+  byOwner: ReadonlyMap<string, number>;
 }
 
 /** Above this share of time spent waiting for a processor or for memory, a worker with other choices is passed over. */
@@ -28,50 +45,93 @@ const PRESSURE_LIMIT_PERCENT = 60;
 /** Below this, a job would fail for want of space: the worker gets no work. */
 const DISK_FLOOR_BYTES = 64 * 1024 * 1024;
 
+/** Whose fair share a job counts against: its project, or else its tree. */
+export function ownerOf(leaf: { project: string | null; root: string }): string {
+  return leaf.project ?? leaf.root;
+}
+
 /**
- * Decides which leaf goes to which worker. Leaves are taken in the order given (priority, fairness and length are the
- * caller's); each goes to the suitable worker with a free slot that, in this order: has not failed it before, is not
- * under pressure, has the project's checkout, and has the largest share of its slots free.
+ * Decides which leaf goes to which worker.
  *
- * @param takenSlots  jobs that hold a slot, by worker
- * @param takenByRoot jobs that hold a slot, by root task (for `maxSlots`)
+ * Leaves take turns: higher priority first, then the owner with the fewest jobs (those placed here included), then the
+ * longest, then the oldest. Each goes to the suitable worker with a free slot that, in this order: has not failed it
+ * before, is not under pressure, has the project's checkout, and has the largest share of its slots free.
+ *
+ * Short leaves may also wait at a worker, so that its slots need not wait for placement; but not at one where another
+ * leaf that takes its turn earlier finds no slot: that one would never get any.
+ *
+ * @param leaves those of one lane in the order in which they take their turns
  */
 export function placeLeaves(
   leaves: readonly PlaceableLeaf[],
   workers: readonly PoolWorker[],
-  takenSlots: ReadonlyMap<WorkerId, number>,
-  takenByRoot: ReadonlyMap<TaskId, number>,
+  takenSlots: TakenSlots,
 ): { placements: Placement[]; waiting: Waiting[] } {
-  const taken = new Map(takenSlots);
-  const rootTaken = new Map(takenByRoot);
+  const taken = new Map(takenSlots.byWorker);
+  const rootTaken = new Map(takenSlots.byRoot);
+  const ownerTaken = new Map(takenSlots.byOwner);
   const placements: Placement[] = [];
   const waiting: Waiting[] = [];
   // Trees of many equal leaves ask the same question thousands of times.
-  const suitableByNeed = new Map<string, PoolWorker[]>();
+  const suitableByLane = new Map<number, PoolWorker[]>();
+  const wantedByOthers = new Set<WorkerId>();
+  const lanes = [...Map.groupBy(leaves, (leaf) => leaf.lane).values()].map((inLane) => ({ leaves: inLane, next: 0 }));
 
-  for (const leaf of leaves) {
+  const capacityOf = (worker: PoolWorker, leaf: PlaceableLeaf): number =>
+    worker.slots * (1 + (wantedByOthers.has(worker.id) ? 0 : leaf.aheadPerSlot));
+
+  for (let lane = nextLane(lanes, ownerTaken); lane !== undefined; lane = nextLane(lanes, ownerTaken)) {
+    const leaf = lane.leaves[lane.next];
+    if (!leaf) break;
+    const giveUpLane = (reason: string, isQueued: boolean): void => {
+      for (const { id } of lane.leaves.slice(lane.next)) waiting.push({ leaf: id, reason, isQueued });
+      lane.next = lane.leaves.length;
+    };
     const ofRoot = rootTaken.get(leaf.root) ?? 0;
     if (leaf.maxSlots !== null && ofRoot >= leaf.maxSlots) {
-      waiting.push({ leaf: leaf.id, reason: `its run may use ${leaf.maxSlots} slots at once and does` });
+      giveUpLane(`its run may use ${leaf.maxSlots} slots at once and does`, true);
       continue;
     }
-    const need = `${leaf.onlyWorker ?? ''} ${leaf.requires.join(' ')}`;
-    const suitable = suitableByNeed.get(need) ?? workers.filter((worker) => isSuitable(leaf, worker));
-    suitableByNeed.set(need, suitable);
-    const free = suitable.filter((worker) => isOpen(worker) && (taken.get(worker.id) ?? 0) < worker.slots);
-    const best = free.reduce<PoolWorker | undefined>(
-      (chosen, worker) => (chosen === undefined || isBetter(leaf, worker, chosen, taken) ? worker : chosen),
-      undefined,
-    );
+    const suitable = suitableByLane.get(leaf.lane) ?? workers.filter((worker) => isSuitable(leaf, worker));
+    suitableByLane.set(leaf.lane, suitable);
+    const open = suitable.filter(isOpen);
+    const best = open
+      .filter((worker) => (taken.get(worker.id) ?? 0) < capacityOf(worker, leaf))
+      .reduce<PoolWorker | undefined>((chosen, worker) => (chosen === undefined || isBetter(leaf, worker, chosen, taken) ? worker : chosen), undefined);
     if (best === undefined) {
-      waiting.push({ leaf: leaf.id, reason: whyNot(leaf, workers, suitable) });
+      for (const worker of open) wantedByOthers.add(worker.id);
+      giveUpLane(whyNot(leaf, workers, suitable), open.length > 0);
       continue;
     }
     placements.push({ leaf: leaf.id, worker: best.id });
+    lane.next += 1;
     taken.set(best.id, (taken.get(best.id) ?? 0) + 1);
     rootTaken.set(leaf.root, ofRoot + 1);
+    ownerTaken.set(ownerOf(leaf), (ownerTaken.get(ownerOf(leaf)) ?? 0) + 1);
   }
   return { placements, waiting };
+}
+
+interface Lane {
+  leaves: readonly PlaceableLeaf[];
+  next: number;
+}
+
+/** The lane whose front leaf takes the next turn. */
+function nextLane(lanes: readonly Lane[], ownerTaken: ReadonlyMap<string, number>): Lane | undefined {
+  let first: Lane | undefined;
+  for (const lane of lanes) if (lane.next < lane.leaves.length && (first === undefined || isBefore(lane, first, ownerTaken))) first = lane;
+  return first;
+}
+
+function isBefore(a: Lane, b: Lane, ownerTaken: ReadonlyMap<string, number>): boolean {
+  const [ofA, ofB] = [a.leaves[a.next], b.leaves[b.next]];
+  if (!ofA || !ofB) return ofA !== undefined;
+  if (ofA.priority !== ofB.priority) return ofA.priority > ofB.priority;
+  const [jobsA, jobsB] = [ownerTaken.get(ownerOf(ofA)) ?? 0, ownerTaken.get(ownerOf(ofB)) ?? 0];
+  if (jobsA !== jobsB) return jobsA < jobsB;
+  if (ofA.expectedMs !== ofB.expectedMs) return (ofA.expectedMs ?? -1) > (ofB.expectedMs ?? -1);
+  return ofA.createdAtMs < ofB.createdAtMs;
 }
 
 function isSuitable(leaf: PlaceableLeaf, worker: PoolWorker): boolean {
@@ -88,6 +148,7 @@ function isBetter(leaf: PlaceableLeaf, a: PoolWorker, b: PoolWorker, taken: Read
   const ranks = [a, b].map((worker) => [
     leaf.tried.includes(worker.id) ? 1 : 0,
     isPressed(worker) ? 1 : 0,
+    (taken.get(worker.id) ?? 0) < worker.slots ? 0 : 1,
     leaf.project !== null && !worker.warmProjects.has(leaf.project) ? 1 : 0,
     (taken.get(worker.id) ?? 0) / worker.slots,
   ]);

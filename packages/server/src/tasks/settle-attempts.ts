@@ -22,6 +22,8 @@ export function judgeAttempt(leaf: LeafStanding, attempt: AttemptRow): Omit<Leaf
   }
 
   if (leaf.live > 0) return undefined;
+  // It never began: it is as if it had not been placed.
+  if (attempt.reason?.code === 'job.recalled') return { to: 'pending' };
   const failure = failureOf(leaf, attempt);
   const mayHelp = isErrorCode(failure.code) ? ERROR_CODES[failure.code].retryable : true;
   if (mayHelp && leaf.lost_tries <= leaf.policy.replaceLost) return { to: 'pending', failure, pauseMs: backoffMs(leaf) };
@@ -32,13 +34,14 @@ export function judgeAttempt(leaf: LeafStanding, attempt: AttemptRow): Omit<Leaf
  * Takes completed attempts to their tasks, in the transaction in which they were completed: a leaf is done, fails, or
  * is tried again; attempts that raced it are asked to stop. Workers, drivers and placement hear of it after the commit.
  */
-export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' | 'wakeDriver' | 'wakePlacement'>, attempts: AttemptRow[]): Promise<void> {
+export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' | 'leafTimes' | 'wakeDriver' | 'wakePlacement'>, attempts: AttemptRow[]): Promise<void> {
   if (attempts.length === 0) return;
   tx.afterCommit(context.wakePlacement);
   const leaves = new Map((await lockStandings(tx, [...new Set(attempts.map((attempt) => attempt.task_id))])).map((leaf) => [leaf.id, leaf]));
   const moves = new Map<TaskId, LeafMove>();
   for (const attempt of attempts) {
     const leaf = leaves.get(attempt.task_id);
+    if (leaf?.parent_id && attempt.wall_ms !== null) context.leafTimes.note(leaf.parent_id, attempt.wall_ms);
     if (!leaf || leaf.state !== 'running' || moves.has(leaf.id)) continue;
     const judged = judgeAttempt(leaf, attempt);
     if (judged) moves.set(leaf.id, { id: leaf.id, ...judged });

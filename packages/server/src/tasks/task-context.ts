@@ -2,11 +2,13 @@ import type { TaskId } from '@helixcode/protocol/ids';
 import type { Logger } from 'pino';
 import type { Db } from '../db/db.ts';
 import type { WorkerPool } from '../workers/worker-pool.ts';
+import type { LeafTimes } from './leaf-times.ts';
 
 /** What the things that can happen to tasks need from around them. */
 export interface TaskContext {
   db: Db;
   pool: WorkerPool;
+  leafTimes: LeafTimes;
   log: Logger;
   /** Looks for work to place, soon. */
   wakePlacement(): void;

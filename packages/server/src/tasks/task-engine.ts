@@ -2,6 +2,7 @@ import type { TaskId } from '@helixcode/protocol/ids';
 import type { DurableEngine, Turn } from '../engine/durable-engine.ts';
 import { cancelTask } from './cancel-task.ts';
 import { createTaskDriver, type DriverDeps } from './drive-task.ts';
+import { createLeafTimes } from './leaf-times.ts';
 import { type PlacementLoop, startPlacement } from './place-tasks.ts';
 import { driverId, type TaskContext } from './task-context.ts';
 import type { TaskRow } from './task-row.ts';
@@ -21,13 +22,14 @@ export interface TaskEngine {
  * Sets tasks in motion: placement, drivers and deadlines. The durable engine may open later than this (the API answers
  * meanwhile); drivers asked for until then start when it is there.
  */
-export function startTaskEngine(deps: Omit<DriverDeps, 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine> }): TaskEngine {
+export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine> }): TaskEngine {
   /** Round of each driver this server has started: what a wake-up needs to name it. */
   const rounds = new Map<TaskId, number>();
   let placement: PlacementLoop | undefined;
 
   const context: DriverDeps = {
     ...deps,
+    leafTimes: createLeafTimes(),
     wakePlacement: () => placement?.wake(),
     wakeDriver(task) {
       const round = rounds.get(task);

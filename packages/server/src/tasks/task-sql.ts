@@ -1,21 +1,26 @@
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
-import type { TaskId, WorkerId } from '@helixcode/protocol/ids';
+import type { ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
 import { isSettled, SETTLED_TASK_STATES, statesBefore, type TaskCommand, type TaskState } from '@helixcode/protocol/task/task-state';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { Db } from '../db/db.ts';
 import type { NewTask, Progress, TaskRow } from './task-row.ts';
 
-/** Inserts tasks; one whose parent already has a child of that key is left out: dividing twice is harmless. */
+/**
+ * Inserts tasks; one whose parent already has a child of that key is left out: dividing twice is harmless. Leaves whose
+ * placement asks for the same get the same lane: those of one tree, or tasks of one leaf each.
+ */
 export async function insertTasks(db: Db, tasks: NewTask[]): Promise<TaskRow[]> {
   const { rows } = await db.query<TaskRow>(
     `insert into distributed_tasks (id, root_id, parent_id, key, project_id, kind, name, is_leaf, spec, job, state, priority,
                                     requires, only_worker, expected_ms, may_copy, max_slots, policy, deadline_at, created_by,
-                                    result, finished_at)
+                                    result, finished_at, lane)
      select t->>'id', t->>'root', t->>'parent', t->>'key', t->>'project', t->>'kind', t->>'name', (t->>'isLeaf')::boolean,
             t->'spec', nullif(t->'job', 'null'), t->>'state', (t->>'priority')::int,
             array(select jsonb_array_elements_text(t->'requires')), t->>'onlyWorker', (t->>'expectedMs')::float8,
             coalesce((t->>'mayCopy')::boolean, false), (t->>'maxSlots')::int, t->'policy', (t->>'deadlineAt')::timestamptz,
-            t->>'createdBy', t->'result', case when t->>'state' = any($2) then now() end
+            t->>'createdBy', t->'result', case when t->>'state' = any($2) then now() end,
+            hashtextextended(jsonb_build_array(t->'project', case when t->>'parent' is not null then t->'root' end, t->'onlyWorker',
+                                               t->'maxSlots', t->'requires')::text, 0) >> 11
        from jsonb_array_elements($1::jsonb) t
      on conflict (parent_id, key) do nothing
      returning *`,
@@ -225,51 +230,65 @@ export interface ReadyLeaf {
   id: TaskId;
   root_id: TaskId;
   parent_id: TaskId | null;
-  project_id: string | null;
-  name: string;
+  project_id: ProjectId | null;
+  /** Leaves of one lane ask for the same. */
+  lane: number;
   priority: number;
   requires: string[];
   only_worker: WorkerId | null;
   expected_ms: number | null;
   max_slots: number | null;
-  job: JobSpec;
-  attempts: number;
+  created_at: Date;
+  /** May start again elsewhere when a worker loses it. */
+  may_be_replaced: boolean;
   waiting_for: string | null;
   /** Workers that tried it before, the latest last. */
   tried: WorkerId[];
 }
 
 /**
- * Leaves that may start now: higher priority first, then the projects with the fewest running jobs, then the longest,
- * then the oldest. Rows that another server is placing at this moment are passed over.
+ * Leaves that may start now: of each lane the first `limit`, by priority, then the longest, then the oldest. It steps from
+ * lane to lane and from leaf to leaf along an index: how many wait behind costs nothing.
  */
-export async function lockReadyLeaves(db: Db, limit: number): Promise<ReadyLeaf[]> {
+export async function listReadyLeaves(db: Db, limit: number): Promise<ReadyLeaf[]> {
   const { rows } = await db.query<ReadyLeaf>(
-    `with running as (
-       select coalesce(t.project_id, t.root_id) as owner, count(*) as jobs
-         from task_attempts a join distributed_tasks t on t.id = a.task_id
-        where a.state in ('assigned', 'preparing', 'running') and not a.is_complete group by 1)
-     select t.id, t.root_id, t.parent_id, t.project_id, t.name, t.priority, t.requires, t.only_worker, t.expected_ms,
-            t.max_slots, t.job, t.attempts, t.waiting_for,
+    `with recursive lanes as (
+       (select lane from distributed_tasks where state = 'pending' and is_leaf order by lane limit 1)
+       union all
+       select (select t.lane from distributed_tasks t where t.state = 'pending' and t.is_leaf and t.lane > l.lane order by t.lane limit 1)
+         from lanes l where l.lane is not null)
+     select t.id, t.root_id, t.parent_id, t.project_id, t.lane, t.priority, t.requires, t.only_worker, t.expected_ms,
+            t.max_slots, t.created_at, (t.policy->>'replaceLost')::int > 0 as may_be_replaced, t.waiting_for,
             case when t.attempts = 0 then '{}'::text[]
                  else array(select a.worker_id from task_attempts a where a.task_id = t.id order by a.number) end as tried
-       from distributed_tasks t left join running r on r.owner = coalesce(t.project_id, t.root_id)
-      where t.state = 'pending' and t.is_leaf and t.not_before <= now()
-      order by t.priority desc, coalesce(r.jobs, 0), t.expected_ms desc nulls last, t.created_at, t.id
-      limit $1
-      for update of t skip locked`,
+       from lanes l,
+            lateral (select * from distributed_tasks p
+                      where p.lane = l.lane and p.state = 'pending' and p.is_leaf and p.not_before <= now()
+                      order by p.priority desc, p.expected_ms desc nulls last, p.created_at, p.id limit $1) t`,
     [limit],
   );
   return rows;
 }
 
-export async function claimLeaves(db: Db, ids: TaskId[]): Promise<void> {
-  await db.query(
-    `update distributed_tasks
+export interface ClaimedLeaf {
+  id: TaskId;
+  root_id: TaskId;
+  job: JobSpec;
+  /** Tries so far, with the one that begins now. */
+  attempts: number;
+}
+
+/** Lets pending leaves run. @returns those that were still pending; a row that somebody is moving at this moment is left alone */
+export async function claimLeaves(db: Db, ids: TaskId[]): Promise<ClaimedLeaf[]> {
+  const { rows } = await db.query<ClaimedLeaf>(
+    `update distributed_tasks t
         set state = 'running', attempts = attempts + 1, waiting_for = null, started_at = coalesce(started_at, now())
-      where id = any($1) and state = 'pending'`,
+       from (select id from distributed_tasks where id = any($1) and state = 'pending' for update skip locked) free
+      where t.id = free.id
+      returning t.id, t.root_id, t.job, t.attempts`,
     [ids],
   );
+  return rows;
 }
 
 export async function setWaitingFor(db: Db, reasons: { id: TaskId; reason: string }[]): Promise<void> {
@@ -342,7 +361,8 @@ export async function lockStandings(db: Db, ids: TaskId[]): Promise<LeafStanding
        from distributed_tasks t,
             lateral (select count(*) filter (where a.is_complete and a.state in ('exited', 'cancelled') and not w.failed_it
                                                and (a.exit_code is distinct from 0 or a.reason is not null))::int as failed_tries,
-                            count(*) filter (where a.is_complete and (a.state in ('lost', 'refused') or w.failed_it))::int as lost_tries,
+                            count(*) filter (where a.is_complete and (a.state in ('lost', 'refused') or w.failed_it)
+                                               and a.reason->>'code' is distinct from 'job.recalled')::int as lost_tries,
                             count(*) filter (where not a.is_complete)::int as live
                        from task_attempts a,
                             lateral (select coalesce(a.state = 'exited' and a.reason->>'code' <> all($2), false) as failed_it) w

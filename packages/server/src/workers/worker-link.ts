@@ -16,6 +16,10 @@ import { Tunnel } from './tunnel.ts';
 const BEATS_UNTIL_DROPPED = 3;
 /** News of a job's way are held this long: a short job's end overtakes them, and one write serves for all. */
 const REPORT_PAUSE_MS = 15;
+/** A job that waits for a slot is given back when none has come free for this long: another worker may have one. */
+const RECALL_AFTER_MS = 250;
+/** The same however many came free: what was meant to be short is not. */
+const RECALL_AT_LATEST_MS = 1_000;
 /** A cancelled job that a new link finds still running gets this long between TERM and KILL. */
 const CANCEL_GRACE_MS = 5_000;
 
@@ -29,6 +33,8 @@ export interface LinkContext {
   workerName: string;
   serverId: string;
   epoch: number;
+  /** Jobs that may run there at once; what is assigned beyond that waits here until one is over. */
+  slots(): number;
   heartbeatMs: number;
   /** How long the worker may take to answer `hello`. */
   welcomeTimeoutMs: number;
@@ -46,8 +52,6 @@ export interface LinkEars {
   onFacts(facts: MachineFacts): void;
   /** The number of beats missed changed: 0 means it is well again. */
   onMissed(beats: number): void;
-  /** The end of a job is on the books, so that there is room. */
-  onRoom(): void;
   /** Once, as the last: the link is over, and why. */
   onClose(error: CodedError): void;
 }
@@ -55,7 +59,7 @@ export interface LinkEars {
 export interface WorkerLink {
   assign(attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   cancel(attempt: AttemptId, graceMs: number): void;
-  /** Jobs that are on the worker and not over, as far as is known here. */
+  /** Jobs that are on the worker or wait for a slot of it, and are not over, as far as is known here. */
   liveJobs(): number;
   probe(): void;
   /** Ends the daemon; its jobs go on. The link closes when it is gone. */
@@ -75,6 +79,8 @@ interface OutputChannel {
 interface LinkedJob {
   report: JobReport | undefined;
   streams: Map<string, OutputChannel>;
+  /** Not sent yet, for want of a slot. */
+  waiting: { spec: JobSpec; secrets: Record<string, string>; sinceMs: number } | undefined;
   /** Nothing of its output was stored before this link: what is at hand begins at byte 0. */
   isFresh: boolean;
   /** Its end is being put on the books. */
@@ -89,6 +95,10 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
   const tunnels = new Map<number, Tunnel>();
   const heldReports = new Map<AttemptId, JobReport>();
   const acksDue = new Set<OutputChannel>();
+  /** Jobs that wait for a slot, in the order in which they get one. */
+  const waitingJobs = new Map<AttemptId, LinkedJob>();
+  let recallTimer: NodeJS.Timeout | undefined;
+  let slotFreedAtMs = 0;
   let reportTimer: NodeJS.Timeout | undefined;
   let areReportsDue = false;
   let nextChannel = 2;
@@ -221,19 +231,65 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
 
   function assign(attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>, isFresh: boolean): void {
     const known = jobs.get(attempt);
-    if (!known) jobs.set(attempt, { report: undefined, streams: new Map(), isFresh, isClosing: false });
-    frames.send({ t: 'assign', attempt, spec, secrets });
+    if (known) {
+      if (!known.waiting) frames.send({ t: 'assign', attempt, spec, secrets });
+      return;
+    }
+    const job: LinkedJob = { report: undefined, streams: new Map(), waiting: { spec, secrets, sinceMs: performance.now() }, isFresh, isClosing: false };
+    jobs.set(attempt, job);
+    waitingJobs.set(attempt, job);
+    fillSlots();
+  }
+
+  /** Sends what waits for a slot, as far as there are any. */
+  function fillSlots(): void {
+    if (waitingJobs.size === 0) return;
+    let free = context.slots() - countBegun();
+    for (const [attempt, job] of waitingJobs) {
+      if (free <= 0) break;
+      free -= 1;
+      waitingJobs.delete(attempt);
+      if (job.waiting) frames.send({ t: 'assign', attempt, spec: job.waiting.spec, secrets: job.waiting.secrets });
+      job.waiting = undefined;
+    }
+    const [oldest] = waitingJobs.values();
+    if (oldest?.waiting) recallTimer ??= setTimeout(recallLate, Math.max(1, recallAtMs(oldest.waiting.sinceMs) - performance.now()));
+  }
+
+  function recallAtMs(sinceMs: number): number {
+    return Math.min(Math.max(sinceMs, slotFreedAtMs) + RECALL_AFTER_MS, sinceMs + RECALL_AT_LATEST_MS);
+  }
+
+  function countBegun(): number {
+    let count = 0;
+    for (const { report, waiting } of jobs.values()) if (!waiting && !(report && isOver(report.state))) count += 1;
+    return count;
+  }
+
+  /** Gives back what has waited for too long: it never began, so it may go anywhere. */
+  function recallLate(): void {
+    recallTimer = undefined;
+    for (const [attempt, job] of waitingJobs) {
+      if (!job.waiting || performance.now() < recallAtMs(job.waiting.sinceMs)) break;
+      const reason: ErrorFact = { code: 'job.recalled', message: `it waited for a slot of ${workerName}, where the jobs before it take longer than expected` };
+      takeReport({ attempt, state: 'refused', reason, streams: {} });
+    }
+    fillSlots();
   }
 
   function sendCancel(attempt: AttemptId, graceMs: number): void {
-    const report = jobs.get(attempt)?.report;
-    if (report && isOver(report.state)) return;
+    const job = jobs.get(attempt);
+    if (job?.report && isOver(job.report.state)) return;
+    if (job?.waiting) {
+      takeReport({ attempt, state: 'cancelled', reason: { code: 'task.cancelled', message: 'the job was cancelled before it began' }, streams: {} });
+      return;
+    }
     frames.send({ t: 'cancel', attempt, graceMs });
   }
 
   function jobOf(attempt: AttemptId): LinkedJob {
     let job = jobs.get(attempt);
-    if (!job) jobs.set(attempt, (job = { report: undefined, streams: new Map(), isFresh: false, isClosing: false }));
+    if (!job) jobs.set(attempt, (job = { report: undefined, streams: new Map(), waiting: undefined, isFresh: false, isClosing: false }));
     return job;
   }
 
@@ -243,8 +299,13 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     const job = jobOf(attempt);
     // What is over stays over, whatever arrives late; and its end is put on the books once.
     if (job.isClosing || (job.report && isOver(job.report.state) && !isOver(report.state))) return;
+    if (isOver(report.state) && !job.waiting) slotFreedAtMs = performance.now();
     job.report = report;
+    // Whatever is known of it, it came from the worker, or ends it here.
+    job.waiting = undefined;
+    waitingJobs.delete(attempt);
     if (isOver(report.state)) {
+      fillSlots();
       if (inline) takeInline(attempt, job, report, inline);
       heldReports.delete(attempt);
       closeWhenStored(attempt, job);
@@ -299,10 +360,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     if (isClosed || heldReports.size === 0) return;
     const reports = [...heldReports.values()];
     heldReports.clear();
-    book.takeReports(worker, reports).then((orders) => {
-      obey(orders);
-      if (reports.some(({ state }) => isOver(state))) ears.onRoom();
-    }, failLink);
+    book.takeReports(worker, reports).then(obey, failLink);
   }
 
   function obey(orders: JobOrder[]): void {
@@ -342,6 +400,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     const job = jobs.get(attempt);
     if (job) for (const channel of job.streams.values()) outputChannels.delete(channel.ch);
     jobs.delete(attempt);
+    waitingJobs.delete(attempt);
     heldReports.delete(attempt);
     frames.send({ t: 'forget', attempt });
   }
@@ -438,6 +497,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     isClosed = true;
     clearTimeout(welcomeTimer);
     clearTimeout(reportTimer);
+    clearTimeout(recallTimer);
     clearInterval(heartbeat);
     for (const tunnel of [...tunnels.values()]) tunnel.takeClose('the link was lost');
     stream.destroy();

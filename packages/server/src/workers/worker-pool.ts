@@ -24,6 +24,6 @@ export interface WorkerPool {
   assign(worker: WorkerId, attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   /** Asks the worker to stop the job; safe to repeat. */
   cancel(worker: WorkerId, attempt: AttemptId, graceMs: number): void;
-  /** Called with a word on every change that may let work be placed (a worker is up, has room, is opened). */
+  /** Called on every change of a worker that may let work be placed (it is up, is opened); ends of jobs are told by the books. */
   onChange(listener: () => void): void;
 }

@@ -194,6 +194,7 @@ export class WorkerSupervisor {
         stream,
         {
           worker: this.row.id, workerName: this.row.name, serverId, epoch, heartbeatMs, welcomeTimeoutMs: WELCOME_TIMEOUT_MS, book, services, output, log,
+          slots: () => this.slots,
         },
         {
           onWelcome: (welcome) => {
@@ -217,7 +218,6 @@ export class WorkerSupervisor {
             if (beats === 0) this.#later(this.move('beat'));
             if (beats === 1) this.#later(this.move('missBeat', silentFact(this.row.name, heartbeatMs)));
           },
-          onRoom: changed,
           onClose: (error) => {
             if (this.#link === link) {
               this.#link = undefined;

@@ -21,6 +21,8 @@ export interface SimulatedWorkerOptions {
 export interface SimulatedWorker {
   /** Attempts it was asked to run, in order, each once. */
   readonly started: string[];
+  /** The most jobs that ran at one time. */
+  readonly mostRunning: number;
   readonly forgotten: string[];
   readonly cancelled: string[];
   /** Everything the server said, newest last. */
@@ -58,6 +60,7 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
   const sockets = new Set<Socket>();
   let current: { link: SimulatedLink; socket: Socket } | undefined;
   let newestEpoch = 0;
+  let mostRunning = 0;
 
   const server: Server = createServer((socket) => {
     sockets.add(socket);
@@ -167,6 +170,7 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
       pump(job);
     };
     if (jobMs === 0) return end();
+    mostRunning = Math.max(mostRunning, load().runningJobs);
     tell(job);
     job.timer = setTimeout(end, jobMs);
   }
@@ -197,6 +201,9 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.socketPath, resolve));
   return {
     started,
+    get mostRunning() {
+      return mostRunning;
+    },
     forgotten,
     cancelled,
     heard,

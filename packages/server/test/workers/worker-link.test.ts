@@ -56,7 +56,7 @@ interface OpenedLink {
   missed: number[];
 }
 
-async function givenLink(options: { heartbeatMs?: number; services?: WorkerServices; epoch?: number; onMissed?: () => void } = {}): Promise<OpenedLink> {
+async function givenLink(options: { slots?: number; heartbeatMs?: number; services?: WorkerServices; epoch?: number; onMissed?: () => void } = {}): Promise<OpenedLink> {
   const socket = connect(join(folder, 'w.sock'));
   const closed = Promise.withResolvers<CodedError>();
   const welcome = Promise.withResolvers<Welcome>();
@@ -69,7 +69,6 @@ async function givenLink(options: { heartbeatMs?: number; services?: WorkerServi
       missed.push(beats);
       options.onMissed?.();
     },
-    onRoom: () => {},
     onClose(error) {
       closed.resolve(error);
       welcome.reject(error);
@@ -79,7 +78,7 @@ async function givenLink(options: { heartbeatMs?: number; services?: WorkerServi
     socket,
     {
       worker, workerName: 'sim', serverId: 'srv', epoch: options.epoch ?? ++epoch, heartbeatMs: options.heartbeatMs ?? 10_000, welcomeTimeoutMs: 5_000,
-      book, services: options.services ?? noServices, output, log: pino({ level: 'silent' }),
+      slots: () => options.slots ?? 100, book, services: options.services ?? noServices, output, log: pino({ level: 'silent' }),
     },
     ears,
   );
@@ -115,6 +114,37 @@ test('what comes through a channel and again in the report of the end is stored 
   expect(simulated.heard.some(({ t }) => t === 'open')).toBe(true);
   expect(book.outputOf(attempt).toString()).toBe('sleep 0.1; echo hello\n');
   await expect.poll(() => simulated.forgotten).toEqual([attempt]);
+});
+
+test('a worker runs no more jobs at once than it has slots; the next begins when one is over', async () => {
+  await givenWorker({ jobMs: 20 });
+  const link = await givenLink({ slots: 2 });
+  const attempts = Array.from({ length: 6 }, (_, n) => assign(link, `echo ${n}`));
+  expect(link.link.liveJobs()).toBe(6);
+
+  for (const attempt of attempts) expect(await book.whenComplete(attempt)).toMatchObject({ state: 'exited', exitCode: 0 });
+
+  expect(simulated.started).toEqual(attempts);
+  expect(simulated.mostRunning).toBe(2);
+});
+
+test('a job that waits for a slot behind one that does not end is given back, never having begun', async () => {
+  await givenWorker({ jobMs: 60_000 });
+  const link = await givenLink({ slots: 1 });
+  const [hanging, waiting] = [assign(link, 'sleep 60'), assign(link, 'true')];
+
+  expect(await book.whenComplete(waiting)).toMatchObject({ state: 'refused', reason: { code: 'job.recalled' } });
+  expect(simulated.started).toEqual([hanging]);
+});
+
+test('a job that waits for a slot is cancelled without ever reaching the worker', async () => {
+  await givenWorker({ jobMs: 60_000 });
+  const link = await givenLink({ slots: 1 });
+  const [hanging, waiting] = [assign(link, 'sleep 60'), assign(link, 'true')];
+  link.link.cancel(waiting, 0);
+
+  expect(await book.whenComplete(waiting)).toMatchObject({ state: 'cancelled' });
+  await expect.poll(() => simulated.started).toEqual([hanging]);
 });
 
 test('output of any size arrives whole, never more than a window of it unacknowledged', async () => {

@@ -42,6 +42,8 @@ export interface Advance {
   outcome?: { state: 'completed'; result: unknown } | { state: 'failed'; failure: ErrorFact; result?: unknown };
   /** Look again after this long even if nothing happens; a minute when absent. */
   lookAgainMs?: number;
+  /** Ends of children within this time are looked at together: for a kind that only counts them. */
+  restMs?: number;
 }
 
 /** A look at a driven task. */

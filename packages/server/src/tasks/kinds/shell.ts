@@ -8,6 +8,9 @@ import type { Advance, TaskKind, View } from './kind.ts';
 /** Items whose leaves are made in one turn: a larger transaction would hold up everybody else's. */
 const ITEMS_AT_ONCE = 1_000;
 
+/** How often progress is counted: each count looks at all leaves. */
+const PROGRESS_EVERY_MS = 100;
+
 interface Memo {
   planned?: number;
   setupKey?: string;
@@ -36,7 +39,7 @@ export const shellKind: TaskKind<ShellSpec, Memo> = {
     const counts = await view.countChildren();
     const done = (counts.completed ?? 0) + (counts.failed ?? 0) + (counts.cancelled ?? 0);
     const progress = { phase: 'running', done, total: items.length };
-    if (done < items.length) return { progress };
+    if (done < items.length) return { progress, restMs: PROGRESS_EVERY_MS };
     const failed = (counts.failed ?? 0) + (counts.cancelled ?? 0);
     const result = { items: items.length, failed };
     if (failed === 0) return { progress, outcome: { state: 'completed', result } };

@@ -121,10 +121,11 @@ async function divide(view: TestView, runner: TestRunner, memo: Memo, all: strin
     return { outcome: { state: 'failed', failure: { code: 'test.none_found', message, next: 'helix config check' } } };
   }
   const timings = await view.timings.read(projectOf(view), runner.name);
+  const files = await view.projectFiles(projectOf(view), spec.commit);
   const requires = [...new Set([...view.task.requires, ...runner.requires])];
   const slots = Math.max(1, Math.min(view.slotsFor(requires).slots, spec.maxSlots ?? Number.POSITIVE_INFINITY));
   const shards = planShards({
-    units: units.map((unit) => ({ unit, expectedMs: timings.get(unit) })),
+    units: units.map((unit) => ({ unit, expectedMs: timings.get(unit), sizeBytes: files.sizeBytes(unit) })),
     slots,
     fixedMs: timings.get(FIXED_COST_UNIT) ?? FIXED_COST_GUESS_MS,
   });
@@ -340,7 +341,7 @@ async function conclude(view: TestView, runner: TestRunner, leaves: TaskRow[]): 
   }
   const units = leaves.flatMap((leaf) => ((leaf.spec as ShardSpec).role === 'shard' ? (leaf.spec as ShardSpec).units : [])).sort();
   const wallMs = Date.now() - (task.started_at ?? task.created_at).getTime();
-  const { report, units: merged, lcov } = mergeResults({ runner: runner.name, units, runs, slots: memo.slots ?? 1, wallMs });
+  const { report, units: merged, lcov } = mergeResults({ runner: runner.name, units, runs, slots: Math.max(memo.slots ?? 1, mostAtOnce(runs)), wallMs });
   await keepTimings(view, runner, leaves, runs);
 
   const documentsOut = [
@@ -355,6 +356,11 @@ async function conclude(view: TestView, runner: TestRunner, leaves: TaskRow[]): 
   ];
   const failure: ErrorFact = { code: 'tests.failed', message: facts.join(', and '), next: `helix tasks show ${task.id}` };
   return { documents: documentsOut, outcome: { state: 'failed', failure, result: report } };
+}
+
+/** Workers may have joined since the suite was divided: as many slots took part as ran at the same time. */
+function mostAtOnce(runs: ShardRun[]): number {
+  return Math.max(0, ...runs.map(({ startedAtMs }) => runs.filter((run) => run.startedAtMs <= startedAtMs && startedAtMs < run.endedAtMs).length));
 }
 
 function dropUnits(runs: ShardRun[], units: ReadonlySet<string>): void {

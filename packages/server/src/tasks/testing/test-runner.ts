@@ -9,6 +9,8 @@ export interface ProjectFiles {
   readonly paths: readonly string[];
   /** The text of a file, `undefined` where there is none. */
   read(path: string): Promise<string | undefined>;
+  /** Length of a file, `undefined` where there is none. */
+  sizeBytes(path: string): number | undefined;
 }
 
 /** The part of a test task that changes which command a runner is given. */
