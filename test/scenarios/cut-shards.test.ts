@@ -17,7 +17,8 @@ test('of a shard that hangs, what was over counts, and only the rest runs again,
   const repository = givenRepository();
   repository.commit({
     'package.json': JSON.stringify({ scripts: { test: 'node --test' } }),
-    'test/a.js': passing('before'),
+    // Nothing is known of their times: the largest goes first.
+    'test/a.js': `${passing('before')}// ${'long '.repeat(100)}\n`,
     'test/b.js':
       "const { test } = require('node:test');\ntest('fine', () => {});\ntest('hangs', () => new Promise(() => setInterval(() => {}, 1000)));\n",
     'test/c.js': passing('after'),

@@ -11,6 +11,8 @@ export interface CommitFiles {
   readonly paths: readonly string[];
   /** The text of a file (of a link: where it points), `undefined` where there is none. */
   read(path: string): Promise<string | undefined>;
+  /** Length of a file, `undefined` where there is none. */
+  sizeBytes(path: string): number | undefined;
 }
 
 /** Lists of files that are kept: the tasks under way look at few commits, but at each of them often. */
@@ -42,19 +44,20 @@ async function openCommit(mirrors: Mirrors, project: ProjectId, commit: string):
       next: 'helix test',
     });
   const gitDir = mirrors.folderOf(project);
-  const listing = await mirrors.git.run([`--git-dir=${gitDir}`, 'ls-tree', '-r', '-z', '--full-tree', commit]);
-  const blobs = new Map<string, string>();
+  const listing = await mirrors.git.run([`--git-dir=${gitDir}`, 'ls-tree', '-r', '-l', '-z', '--full-tree', commit]);
+  const blobs = new Map<string, { hash: string; sizeBytes: number }>();
   for (const entry of listing.toString().split('\0')) {
-    const [, type, hash, path] = /^\d+ (\w+) ([0-9a-f]+)\t(.*)$/s.exec(entry) ?? [];
-    if (type === 'blob' && hash !== undefined && path !== undefined) blobs.set(path, hash);
+    const [, type, hash, size, path] = /^\d+ (\w+) ([0-9a-f]+) +(\d+|-)\t(.*)$/s.exec(entry) ?? [];
+    if (type === 'blob' && hash !== undefined && path !== undefined) blobs.set(path, { hash, sizeBytes: Number(size) });
   }
   const readBlob = createBlobReader(mirrors.git, gitDir);
   return {
     paths: [...blobs.keys()],
     async read(path) {
-      const hash = blobs.get(path);
-      return hash === undefined ? undefined : (await readBlob(hash)).toString();
+      const blob = blobs.get(path);
+      return blob && (await readBlob(blob.hash)).toString();
     },
+    sizeBytes: (path) => blobs.get(path)?.sizeBytes,
   };
 }
 

@@ -31,6 +31,7 @@ test('the files of a commit are listed and read, whatever their names and sizes'
   expect(read).toEqual(Object.values(files));
   expect(await opened.read('link')).toBe('package.json');
   expect(await opened.read('absent')).toBeUndefined();
+  expect(['big.txt', 'empty', 'src/ünïcode.ts', 'absent'].map(opened.sizeBytes)).toEqual([2_000_000, 0, 8, undefined]);
   expect(await openFiles(project, commit)).toBe(opened);
 });
 

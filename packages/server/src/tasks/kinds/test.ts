@@ -341,7 +341,11 @@ async function conclude(view: TestView, runner: TestRunner, leaves: TaskRow[]): 
   }
   const units = leaves.flatMap((leaf) => ((leaf.spec as ShardSpec).role === 'shard' ? (leaf.spec as ShardSpec).units : [])).sort();
   const wallMs = Date.now() - (task.started_at ?? task.created_at).getTime();
-  const { report, units: merged, lcov } = mergeResults({ runner: runner.name, units, runs, slots: Math.max(memo.slots ?? 1, mostAtOnce(runs)), wallMs });
+  const {
+    report,
+    units: merged,
+    lcov,
+  } = mergeResults({ runner: runner.name, units, runs, slots: Math.max(memo.slots ?? 1, mostAtOnce(runs)), wallMs });
   await keepTimings(view, runner, leaves, runs);
 
   const documentsOut = [
@@ -360,7 +364,10 @@ async function conclude(view: TestView, runner: TestRunner, leaves: TaskRow[]): 
 
 /** Workers may have joined since the suite was divided: as many slots took part as ran at the same time. */
 function mostAtOnce(runs: ShardRun[]): number {
-  return Math.max(0, ...runs.map(({ startedAtMs }) => runs.filter((run) => run.startedAtMs <= startedAtMs && startedAtMs < run.endedAtMs).length));
+  return Math.max(
+    0,
+    ...runs.map(({ startedAtMs }) => runs.filter((run) => run.startedAtMs <= startedAtMs && startedAtMs < run.endedAtMs).length),
+  );
 }
 
 function dropUnits(runs: ShardRun[], units: ReadonlySet<string>): void {

@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -56,12 +67,13 @@ export function projectFiles(folder: string): ProjectFiles {
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)),
     read: async (path) => (existsSync(join(folder, path)) ? readFileSync(join(folder, path), 'utf8') : undefined),
+    sizeBytes: (path) => statSync(join(folder, path), { throwIfNoEntry: false })?.size,
   };
 }
 
 /** Files in memory. */
 export function filesOf(files: Record<string, string>): ProjectFiles {
-  return { paths: Object.keys(files), read: async (path) => files[path] };
+  return { paths: Object.keys(files), read: async (path) => files[path], sizeBytes: (path) => files[path]?.length };
 }
 
 /** What a command left, from its streams. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { findRunner } from '../../../src/tasks/testing/find-runner.ts';
 import { vitest } from '../../../src/tasks/testing/runners/vitest.ts';
-import { givenProject, inShort, installTool, listUnits, plainOptions, projectFiles, runUnits } from './project-folder.ts';
+import { filesOf, givenProject, inShort, installTool, listUnits, plainOptions, projectFiles, runUnits } from './project-folder.ts';
 
 const oddName = 'test/a b\'c"$(x)\n-ü.test.ts';
 const manifest = JSON.stringify({
@@ -132,7 +132,7 @@ test('options of the test script stay, its filters and reporters do not', async 
       scripts: { test: 'TZ=UTC vitest run packages/core --config=my.ts --reporter dot --coverage --bail 1 --retry 2' },
     }),
   };
-  const project = { paths: Object.keys(files), read: async (path: string) => files[path as keyof typeof files] };
+  const project = filesOf(files);
   const run = (await vitest.runCommand(project, ['-x.test.ts'], { ...plainOptions, args: ['--mode', 'it is'] }))
     .split('HELIX_END_OF_FILE')
     .at(-1);
