@@ -13,15 +13,15 @@ afterEach(() => {
 
 /** A server on loopback. @param answers by method and path: JSON, or a function that answers itself */
 async function givenServer(answers: Record<string, unknown>): Promise<string> {
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => {
     let body = '';
-    for await (const piece of request) body += String(piece);
-    const answer = answers[`${request.method} ${request.url}`];
-    if (typeof answer === 'function')
-      return void (answer as (request: IncomingMessage, response: ServerResponse, body: string) => void)(request, response, body);
-    response
-      .writeHead(answer === undefined ? 404 : 200, { 'content-type': 'application/json' })
-      .end(JSON.stringify(answer ?? { error: 'not found' }));
+    request.on('data', (piece) => void (body += String(piece)));
+    request.on('end', () => {
+      const answer = answers[`${request.method} ${request.url}`];
+      if (typeof answer === 'function') return void answer(request, response, body);
+      response.writeHead(answer === undefined ? 404 : 200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(answer ?? { error: 'not found' }));
+    });
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   closers.push(() => {
