@@ -84,6 +84,8 @@ export function vendorError(failure: VendorFailure, call: VendorCall, nowMs = Da
 function codeOf({ status, body }: VendorFailure): ErrorCode {
   // A status that can mean one thing only is believed before words, which a proxy or a page of HTML may contain by chance.
   if (status === 401 || status === 402 || status === 529) return BY_STATUS[status] as ErrorCode;
+  // Gemini says "quota" for both: a limit that names a minute, or a time to wait, is one of rate.
+  if (status === 429 && /"retryDelay"|PerMinute/.test(body) && !/insufficient_quota/.test(body)) return 'model.rate_limited';
   const isClientError = status !== undefined && status >= 400 && status < 500;
   for (const { code, words } of BY_WORDS) {
     if (isClientError && (code === 'model.vendor_failed' || code === 'model.overloaded')) continue;
