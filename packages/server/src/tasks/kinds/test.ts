@@ -141,6 +141,8 @@ async function divide(view: TestView, runner: TestRunner, memo: Memo, all: strin
         {
           key: `shard-${index + 1}`,
           name: `shard ${String(index + 1).padStart(width)}/${shards.length} (${shard.units.length} ${shard.units.length === 1 ? 'file' : 'files'})`,
+          // Estimated or measured: it keeps the plan's order, longest first.
+          expectedMs: shard.expectedMs,
         },
       ),
     ),
@@ -158,7 +160,7 @@ async function planLeaf(
   memo: Memo,
   timings: Map<string, number>,
   shard: ShardSpec,
-  names: { key: string; name: string },
+  names: { key: string; name: string; expectedMs?: number },
 ): Promise<ChildPlan> {
   const { spec, task } = view;
   const files = await view.projectFiles(projectOf(view), spec.commit);
@@ -171,13 +173,13 @@ async function planLeaf(
   );
   const command = await runner.runCommand(files, shard.units, spec);
   return {
+    ...(isKnown && { expectedMs }),
     ...names,
     spec: shard,
     job: toJob(view, memo, command, Math.ceil(spec.unitTimeoutMs + (shard.units.length > 1 ? patienceMs : 0))),
     requires: [...runner.requires],
     // A retry holds up the end of the run: it goes before what is still queued.
     priorityBoost: shard.role === 'shard' ? 0 : 1,
-    ...(isKnown && { expectedMs }),
     mayCopy: isKnown && expectedMs >= COPY_FROM_EXPECTED_MS,
     ...(spec.maxSlots !== undefined && { maxSlots: spec.maxSlots }),
     policy: { ...task.policy, maxAttempts: 1, acceptExit: 'any' },

@@ -6,7 +6,7 @@ import { workersAreUp } from '../support/wait-for.ts';
 
 let server: ServerProcess;
 beforeAll(async () => {
-  server = await startServer(givenHome(), { HELIX_WORKERS_LOCAL_SLOTS: '1' });
+  server = await startServer(givenHome(), { HELIX_WORKERS_LOCAL_SLOTS: '2' });
   await workersAreUp(server.client, 1);
 }, 60_000);
 afterAll(() => removeServer(server));
@@ -24,7 +24,7 @@ test('of a shard that hangs, what was over counts, and only the rest runs again,
     'test/c.js': passing('after'),
   });
   const source = await snapshotOf(server.client, repository.folder);
-  const task = await runTask(server, { kind: 'test', spec: { ...source, setup: null, unitTimeoutMs: 2_000 } });
+  const task = await runTask(server, { kind: 'test', spec: { ...source, setup: null, unitTimeoutMs: 2_000, maxSlots: 1 } });
 
   expect(task.state).toBe('failed');
   expect(task.result).toMatchObject({
@@ -35,4 +35,18 @@ test('of a shard that hangs, what was over counts, and only the rest runs again,
   expect(names).toContain('test/b.js alone');
   expect(names).toContain('test/c.js alone');
   expect(names).not.toContain('test/a.js alone');
+}, 60_000);
+
+test('shards start in the order of the plan, longest first, also when nothing has been timed [M3]', async () => {
+  const repository = givenRepository();
+  const files = Array.from({ length: 24 }, (_, n) => [`test/${n}.js`, `${passing(String(n))}// ${'long '.repeat(n * n)}\n`]);
+  repository.commit({ 'package.json': JSON.stringify({ scripts: { test: 'node --test' } }), ...Object.fromEntries(files) });
+  const source = await snapshotOf(server.client, repository.folder);
+  const task = await runTask(server, { kind: 'test', spec: { ...source, setup: null } });
+
+  expect(task).toMatchObject({ state: 'completed', result: { totals: { units: 24, tests: 24, passed: 24 } } });
+  const shards = task.tree.filter(({ name }) => name.startsWith('shard')).sort((a, b) => (a.name < b.name ? -1 : 1));
+  expect(shards.length).toBeGreaterThan(3);
+  const startsMs = shards.map(({ attempt }) => Date.parse(attempt?.startedAt ?? ''));
+  expect(startsMs).toEqual(startsMs.toSorted((a, b) => a - b));
 }, 60_000);
