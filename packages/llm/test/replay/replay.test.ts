@@ -1,10 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { collect, type Message, type ModelRequest, textOf, toolCallsOf } from '../../src/model-port.ts';
+import { collect, type Message, type ModelPort, type ModelRequest, textOf, toolCallsOf } from '../../src/model-port.ts';
+import { anthropic } from '../../src/providers/anthropic.ts';
 import { scriptedModel } from '../../src/providers/scripted.ts';
 import { recordingPort } from '../../src/replay/record.ts';
 import { inToolResults, type ReplayOptions, replayPort } from '../../src/replay/replay.ts';
 import { parseTranscript, type Rewrite } from '../../src/replay/transcript.ts';
 import { all, failureOf } from '../events.ts';
+import { anthropicWire } from '../wire/anthropic-wire.ts';
+import { SOME_USAGE } from '../wire/wire.ts';
+import { GOOD_KEY, GOOD_MODEL, WireServer } from '../wire/wire-server.ts';
 
 const never = new AbortController().signal;
 const TOOL = { name: 'shell', description: 'Runs a command', inputSchema: { type: 'object' } };
@@ -157,6 +161,35 @@ test('images are kept by their hash, the state of a vendor not at all', async ()
   expect(text).not.toContain('QUJD');
   expect(text).not.toContain('sealed');
   expect(text).toContain('sha256:');
+});
+
+test('a run over a real wire, thoughts and calls included, plays again', async () => {
+  const server = await new WireServer(anthropicWire).start();
+  server.next(
+    {
+      say: {
+        think: 'Look first.',
+        text: 'I look.',
+        calls: [{ id: 'toolu_1', tool: 'shell', input: { command: 'ls' } }],
+        usage: SOME_USAGE,
+      },
+    },
+    { say: { text: 'Three.' } },
+  );
+  let text = '';
+  const live = anthropic({ baseUrl: server.baseUrl, apiKey: GOOD_KEY });
+  const byModelName: ModelPort = { ...live, stream: (request, signal) => live.stream({ ...request, model: GOOD_MODEL }, signal) };
+  expect(
+    await converse(
+      recordingPort(byModelName, (line) => void (text += line)),
+      'a b c',
+    ),
+  ).toBe('Three.');
+  await server.stop();
+
+  expect(text).not.toContain('signed-thought');
+  expect(text).not.toContain(GOOD_KEY);
+  expect(await converse(play(text), 'a b c')).toBe('Three.');
 });
 
 describe('a transcript that is no transcript', () => {
