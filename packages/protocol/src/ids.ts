@@ -20,17 +20,30 @@ interface IdByNoun {
 // Crockford's base 32: no i, l, o, u, so that an id read aloud or typed by hand is not mistaken.
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
+const RANDOM_DIGITS = 9;
+let newest = { ms: -1, digits: [] as number[] };
+
 /**
- * Makes an id such as `tsk_01jd3v8k2m6q9x4t7r`: 9 characters of milliseconds since the epoch, so that ids sort by
- * age, and 9 random ones (45 bits: a clash within one millisecond is practically impossible, and a primary key
- * refuses it anyway).
+ * Makes an id such as `tsk_01jd3v8k2m6q9x4t7r`: 9 characters of milliseconds since the epoch and 9 random ones (45
+ * bits: a clash within one millisecond is practically impossible, and a primary key refuses it anyway). Ids made by one
+ * process sort in the order of their making: within a millisecond each is the one before it, counted up.
  */
 export function newId<Noun extends keyof IdByNoun>(noun: Noun, nowMs = Date.now()): IdByNoun[Noun] {
+  newest = { ms: nowMs, digits: nowMs === newest.ms ? countUp(newest.digits) : randomDigits() };
   let time = '';
   for (let rest = nowMs, place = 0; place < 9; place++, rest = Math.floor(rest / 32)) time = ALPHABET[rest % 32] + time;
-  let random = '';
-  for (const byte of crypto.getRandomValues(new Uint8Array(9))) random += ALPHABET[byte % 32];
-  return `${PREFIXES[noun]}_${time}${random}` as IdByNoun[Noun];
+  return `${PREFIXES[noun]}_${time}${newest.digits.map((digit) => ALPHABET[digit]).join('')}` as IdByNoun[Noun];
+}
+
+function randomDigits(): number[] {
+  const digits = [...crypto.getRandomValues(new Uint8Array(RANDOM_DIGITS))].map((byte) => byte % 32);
+  // Room to count up: the first digit is never the last of the alphabet.
+  return digits.with(0, (digits[0] ?? 0) % 16);
+}
+
+function countUp(digits: readonly number[]): number[] {
+  const place = digits.findLastIndex((digit) => digit < 31);
+  return digits.map((digit, index) => (index < place ? digit : index === place ? digit + 1 : 0));
 }
 
 /** Whether `text` has the form of an id of that noun; says nothing about existence. */

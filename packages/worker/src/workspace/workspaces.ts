@@ -77,7 +77,6 @@ export class Workspaces implements JobWorkspaces {
       without.length === 0
         ? undefined
         : new CodedError('build.output_missing', `the command ended well but made nothing that matches ${without.join(', ')}`, {
-            next: 'correct outputs, or the command',
             details: { patterns: without },
           }).toFact();
     if (found.size === 0) return { ...(reason && { reason }) };
