@@ -9,8 +9,10 @@ import { ownerOf, type PlaceableLeaf, placeLeaves, type Placement, type TakenSlo
 import type { TaskContext } from './task-context.ts';
 import { claimLeaves, listReadyLeaves, lockStragglers, noteCopy, type ReadyLeaf, setWaitingFor, tryLockPlacement } from './task-sql.ts';
 
-/** How often placement looks by itself: a wake-up may be lost with a crash. */
+/** How often placement looks by itself while there is work: pauses of failed leaves end, stragglers show. */
 const SWEEP_MS = 200;
+/** The same while nothing waits or runs: only another server could have brought work unheard. */
+const IDLE_SWEEP_MS = 1_000;
 /** The least time between the beginnings of two passes: under load, one pass serves many wake-ups. */
 const PASS_EVERY_MS = 5;
 /** Leaves of one lane looked at in one pass. */
@@ -35,6 +37,7 @@ export function startPlacement(context: Omit<TaskContext, 'wakePlacement'>): Pla
   let stopped = false;
   let asked = true;
   let passedAtMs = 0;
+  let sweepMs = SWEEP_MS;
   let wakeUp: (() => void) | undefined;
 
   const loop = (async () => {
@@ -48,6 +51,7 @@ export function startPlacement(context: Omit<TaskContext, 'wakePlacement'>): Pla
       try {
         const pass = await placeOnce(context);
         if (pass.mayPlaceMore) asked = true;
+        sweepMs = pass.isIdle ? IDLE_SWEEP_MS : SWEEP_MS;
       } catch (error) {
         context.log.error({ err: error }, 'placement failed and will be tried again');
         await pause();
@@ -57,7 +61,7 @@ export function startPlacement(context: Omit<TaskContext, 'wakePlacement'>): Pla
 
   function pause(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(wakeNow, SWEEP_MS);
+      const timer = setTimeout(wakeNow, sweepMs);
       function wakeNow(): void {
         clearTimeout(timer);
         wakeUp = undefined;
@@ -86,9 +90,10 @@ interface Assigned {
 }
 
 /** One pass: everything that can start now, starts. */
-async function placeOnce(context: Omit<TaskContext, 'wakePlacement'>): Promise<{ mayPlaceMore: boolean }> {
+async function placeOnce(context: Omit<TaskContext, 'wakePlacement'>): Promise<{ mayPlaceMore: boolean; isIdle: boolean }> {
   const workers = context.pool.workers();
   let limit = 0;
+  let isIdle = false;
   const assigned = await context.db.tx(async (tx) => {
     if (!(await tryLockPlacement(tx))) return [];
     const takenRows = await countTakenSlots(tx);
@@ -99,6 +104,8 @@ async function placeOnce(context: Omit<TaskContext, 'wakePlacement'>): Promise<{
     };
     limit = Math.min(LEAVES_AT_ONCE, Math.max(EXPLAINED_AT_ONCE, freePlaces(workers, taken)));
     const leaves = await listReadyLeaves(tx, limit);
+    isIdle = leaves.length === 0 && takenRows.length === 0;
+    if (isIdle) return [];
     if (leaves.length === 0) return copyStragglers(tx, workers, taken);
 
     const { placements, waiting } = placeLeaves(leaves.map((leaf) => toPlaceable(leaf, context.leafTimes)), workers, taken);
@@ -108,7 +115,7 @@ async function placeOnce(context: Omit<TaskContext, 'wakePlacement'>): Promise<{
 
   for (const { attempt, job } of assigned) context.pool.assign(attempt.worker, attempt.id, job, {});
   if (assigned.length > 0) context.wakeEvents();
-  return { mayPlaceMore: assigned.length >= limit };
+  return { mayPlaceMore: limit > 0 && assigned.length >= limit, isIdle };
 }
 
 /** Jobs that the workers could take if all were of the shortest. */
