@@ -183,6 +183,16 @@ describe('Ollama', () => {
   });
 });
 
+test('patience is for each silence, not for the whole answer', async () => {
+  const server = await givenServer(openaiWire, 'm');
+  server.next({ say: { text: 'Hello, world' }, pauseMs: 250 });
+  const beganMs = performance.now();
+
+  await collect(openai({ baseUrl: server.baseUrl, apiKey: GOOD_KEY, silenceMs: 1500 }).stream(ask('m'), never));
+
+  expect(performance.now() - beganMs).toBeGreaterThan(1500);
+});
+
 test('a provider reaches no address but its own', async () => {
   const server = await givenServer(openaiWire, 'm');
 
