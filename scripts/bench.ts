@@ -2,18 +2,29 @@
  * Measures the product on this machine: `npm run bench -- NAME [--json]`, all of them without a name.
  *
  * A measurement prints ratios against a baseline taken in the same run, since absolute times say more about the machine.
- * `--json` ends with one line `{"name", "ok", "metrics", "baseline"}`; `ok` is false when a bar is missed.
+ * `--json` ends with one line `{"name", "ok", "metrics", "baseline"}`; `ok` is false when a bar is missed. What a
+ * measurement started is ended and removed at its end, also after a failure, Ctrl-C or TERM.
  */
 import { parseArgs } from 'node:util';
-import type { Measurement } from './bench/measurement.ts';
+import type { Measure, Measurement } from './bench/measurement.ts';
 
-const BENCHES: Record<string, () => Promise<{ measure(): Promise<Measurement> }>> = {
+const BENCHES: Record<string, () => Promise<{ measure: Measure }>> = {
   suite: () => import('./bench/suite.ts'),
   dispatch: () => import('./bench/dispatch.ts'),
   scale: () => import('./bench/scale.ts'),
   start: () => import('./bench/start.ts'),
   sync: () => import('./bench/sync.ts'),
 };
+/** What does not let itself be cleaned up within this time is left behind. */
+const CLEAN_UP_WITHIN_MS = 30_000;
+
+let cleanUp: AsyncDisposableStack | undefined;
+for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
+  process.once(signal, () => {
+    setTimeout(() => process.exit(status), CLEAN_UP_WITHIN_MS).unref();
+    const ending = cleanUp?.disposeAsync() ?? Promise.resolve();
+    ending.catch((error: unknown) => console.error(error)).finally(() => process.exit(status));
+  });
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } });
 const unknown = positionals.filter((name) => !(name in BENCHES));
@@ -24,11 +35,20 @@ if (unknown.length > 0) {
   for (const name of positionals.length > 0 ? positionals : Object.keys(BENCHES)) {
     const load = BENCHES[name];
     if (!load) continue;
-    const { measure } = await load();
-    const result = await measure();
+    const result = await run(await load());
     if (!values.json) print(name, result);
     else console.log(JSON.stringify({ name, ok: result.bars.every((bar) => bar.ok), metrics: result.metrics, baseline: result.baseline }));
     if (result.bars.some((bar) => !bar.ok)) process.exitCode = 1;
+  }
+}
+
+async function run({ measure }: { measure: Measure }): Promise<Measurement> {
+  const stack = new AsyncDisposableStack();
+  cleanUp = stack;
+  try {
+    return await measure(stack);
+  } finally {
+    await stack.disposeAsync();
   }
 }
 

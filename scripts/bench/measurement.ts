@@ -7,6 +7,9 @@ export interface Measurement {
   bars: { bar: string; ok: boolean }[];
 }
 
+/** Takes a measurement; what it starts or makes, it hands to `cleanUp`, which ends it whatever happens. */
+export type Measure = (cleanUp: AsyncDisposableStack) => Promise<Measurement>;
+
 /** The value below which the share `part` of the values lies (nearest rank). */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);

@@ -37,6 +37,10 @@ export async function startServer(home: string, env: Record<string, string> = {}
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   child.stderr?.on('data', (piece) => (said += piece));
+  // Whoever is interrupted before it could end its server takes it along.
+  const endWithUs = (): void => void child.kill('SIGKILL');
+  process.once('exit', endWithUs);
+  child.once('exit', () => process.off('exit', endWithUs));
   const url = await firstLine(child, () => said);
   const token = readFileSync(path.join(home, 'owner-token'), 'utf8').trim();
   return {
@@ -65,8 +69,9 @@ export async function removeServer(server: ServerProcess): Promise<void> {
   }
 }
 
-/** Ends the database that may still run from a data folder, and removes the folder. */
+/** Ends the local workers and the database that may still run from a data folder, and removes the folder. */
 export async function removeHome(home: string): Promise<void> {
+  for (const pid of localDaemonsOf(home)) process.kill(pid);
   const { stopEmbeddedPostgres } = await import('@helixcode/server/db/embedded-postgres');
   const postgres = path.join(home, 'postgres');
   if (existsSync(postgres)) await stopEmbeddedPostgres(postgres);

@@ -14,6 +14,7 @@ import { type DurableEngine, openDurableEngine } from './engine/durable-engine.t
 import { eventHandlers } from './events/event-handlers.ts';
 import { createEventTail } from './events/event-tail.ts';
 import { createHttpServer } from './http/http-server.ts';
+import { watchLoopDelay } from './loop-delay.ts';
 import { createBlobStore } from './projects/blob-store.ts';
 import { createCommitFiles } from './projects/commit-files.ts';
 import { createMirrors } from './projects/mirror.ts';
@@ -107,6 +108,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const { context, startDriver } = tasks;
   const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
 
+  const loopDelay = watchLoopDelay();
   let url = '';
   const http = createHttpServer({
     log, version, tail,
@@ -114,7 +116,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     host: settings.clients.host,
     handlers: {
       ...serverHandlers({
-        db, config, pool: registry,
+        db, config, loopDelay, pool: registry,
         facts: { id: serverId, version, url: () => url, startedAt, database: postgres ? 'embedded' : 'external' },
       }),
       ...workerHandlers({ db, registry }),
@@ -142,6 +144,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     url,
     async close() {
       clearInterval(watch);
+      loopDelay.stop();
       await http.close();
       await registry.stop();
       await tasks.stop();

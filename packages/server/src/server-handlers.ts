@@ -2,6 +2,7 @@ import type { ServerView } from '@helixcode/protocol/api/views';
 import type { ServerConfig } from './config.ts';
 import type { Db } from './db/db.ts';
 import type { Handlers } from './http/handler.ts';
+import type { LoopDelay } from './loop-delay.ts';
 import { countTakenSlots } from './tasks/attempt-sql.ts';
 import { countUnsettledRoots } from './tasks/task-sql.ts';
 import type { WorkerPool } from './workers/worker-pool.ts';
@@ -17,8 +18,8 @@ export interface ServerFacts {
 /** Values of these keys may hold a password. */
 const SECRET_KEYS = new Set(['database.url']);
 
-export function serverHandlers(deps: { db: Db; pool: WorkerPool; config: ServerConfig; facts: ServerFacts }): Pick<Handlers, 'server.get' | 'server.config'> {
-  const { db, pool, config, facts } = deps;
+export function serverHandlers(deps: { db: Db; pool: WorkerPool; config: ServerConfig; facts: ServerFacts; loopDelay: Pick<LoopDelay, 'p99Ms'> }): Pick<Handlers, 'server.get' | 'server.config'> {
+  const { db, pool, config, facts, loopDelay } = deps;
   return {
     'server.get': async () => {
       const [tasks, taken] = await Promise.all([countUnsettledRoots(db), countTakenSlots(db)]);
@@ -37,6 +38,7 @@ export function serverHandlers(deps: { db: Db; pool: WorkerPool; config: ServerC
           taken: taken.reduce((sum, row) => sum + row.taken, 0),
         },
         tasks,
+        loopDelayP99Ms: loopDelay.p99Ms(),
       };
     },
     'server.config': async () => ({

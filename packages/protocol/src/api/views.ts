@@ -109,5 +109,6 @@ export const serverView = z.object({
   workers: z.record(z.string(), z.number().int()).describe('Workers by state'),
   slots: z.object({ total: z.number().int(), taken: z.number().int() }),
   tasks: z.record(z.string(), z.number().int()).describe('Unsettled root tasks by state'),
+  loopDelayP99Ms: z.number().describe('How late the event loop of the server is: 99th percentile of the last 10 to 20 seconds'),
 });
 export type ServerView = z.infer<typeof serverView>;

@@ -83,7 +83,7 @@ function environmentOf(home: string): Record<string, string> {
 }
 
 /** Where a daemon listens: `run/<host>/<namespace>/w.sock` in its home, or under /tmp where that path is too long. */
-function socketPaths(home: string, namespace: string): string[] {
+export function socketPaths(home: string, namespace: string): string[] {
   const host = hostname().replaceAll(/[^A-Za-z0-9.-]/g, '_') || 'localhost';
   const runFolder = join(home, 'run', host, namespace);
   const digest = createHash('sha256').update(runFolder).digest('hex').slice(0, 16);
