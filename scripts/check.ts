@@ -1,7 +1,7 @@
 /**
  * Checks the whole checkout: `npm run check`, `npm run check -- --only types,lint`, `npm run check -- --skip tests`.
  *
- * Prints a line per part as it ends, then every problem, then the longest files. Exit code 1 when there is a problem.
+ * Prints a line per part as it ends, then every problem, the longest files, and the requirements that tests cite. Exit code 1 when there is a problem.
  */
 import { parseArgs, styleText } from 'node:util';
 import { checkDiagrams } from './check/diagrams.ts';
@@ -12,6 +12,7 @@ import { checkImportDirection } from './check/import-direction.ts';
 import { checkLint } from './check/lint.ts';
 import { longestFiles } from './check/longest-files.ts';
 import { checkPrivateText } from './check/private-text.ts';
+import { checkRequirements, citedRequirements } from './check/requirements.ts';
 import { checkSqlStatements } from './check/sql-statements.ts';
 import { checkTests } from './check/tests.ts';
 import { checkTypes } from './check/types.ts';
@@ -33,6 +34,7 @@ const PARTS: Part[] = [
   { name: 'diagrams', round: 2, check: () => checkDiagrams() },
   { name: 'private-text', round: 2, check: () => checkPrivateText() },
   { name: 'focused-tests', round: 2, check: () => checkFocusedTests() },
+  { name: 'requirements', round: 2, check: () => checkRequirements() },
   { name: 'sql', round: 3, check: () => checkSqlStatements() },
   { name: 'tests', round: 4, check: () => checkTests() },
 ];
@@ -46,6 +48,8 @@ for (const round of new Set(chosen.map((part) => part.round))) {
 if (problems.length > 0) console.log(`\n${problems.join('\n')}`);
 console.log('\nThe longest files:');
 for (const { file, lines } of longestFiles(10)) console.log(`${String(lines).padStart(6)}  ${file}`);
+const { cited, all } = citedRequirements();
+console.log(`\nRequirements that tests cite: ${cited.length} of ${all.length}: ${cited.join(' ')}`);
 process.exitCode = problems.length > 0 ? 1 : 0;
 
 async function run(part: Part): Promise<string[]> {
