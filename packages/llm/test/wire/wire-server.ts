@@ -26,6 +26,7 @@ export class WireServer {
   readonly paths: string[] = [];
   models = [GOOD_MODEL];
   #hungUp = Promise.withResolvers<void>();
+  #silent = Promise.withResolvers<void>();
 
   constructor(wire: Wire) {
     this.#wire = wire;
@@ -49,11 +50,17 @@ export class WireServer {
     this.asked.length = 0;
     this.paths.length = 0;
     this.#hungUp = Promise.withResolvers();
+    this.#silent = Promise.withResolvers();
   }
 
   /** Resolves when a client closes its connection before the answer was complete. */
   get hungUp(): Promise<void> {
     return this.#hungUp.promise;
+  }
+
+  /** Resolves when it has said what it is to say before its silence. */
+  get silent(): Promise<void> {
+    return this.#silent.promise;
   }
 
   async stop(): Promise<void> {
@@ -109,5 +116,6 @@ export class WireServer {
     }
     if (!('pieces' in act) || act.goesBy === 'end') return void response.end();
     if (act.goesBy === 'reset') response.socket?.resetAndDestroy();
+    else this.#silent.resolve();
   }
 }
