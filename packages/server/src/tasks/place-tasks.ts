@@ -215,8 +215,8 @@ function toPlaceable(leaf: ReadyLeaf, leafTimes: LeafTimes): PlaceableLeaf {
   };
 }
 
-function sumBy<Row, Key>(rows: Row[], keyOf: (row: Row) => Key, valueOf: (row: Row) => number): Map<Key, number> {
+function sumBy<Row, Key>(rows: Row[], keyOf: (row: Row) => Key, amountOf: (row: Row) => number): Map<Key, number> {
   const sums = new Map<Key, number>();
-  for (const row of rows) sums.set(keyOf(row), (sums.get(keyOf(row)) ?? 0) + valueOf(row));
+  for (const row of rows) sums.set(keyOf(row), (sums.get(keyOf(row)) ?? 0) + amountOf(row));
   return sums;
 }

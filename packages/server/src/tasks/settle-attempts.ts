@@ -42,7 +42,7 @@ export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' |
   for (const attempt of attempts) {
     const leaf = leaves.get(attempt.task_id);
     if (leaf?.parent_id && attempt.wall_ms !== null) context.leafTimes.note(leaf.parent_id, attempt.wall_ms);
-    if (!leaf || leaf.state !== 'running' || moves.has(leaf.id)) continue;
+    if (leaf?.state !== 'running' || moves.has(leaf.id)) continue;
     const judged = judgeAttempt(leaf, attempt);
     if (judged) moves.set(leaf.id, { id: leaf.id, ...judged });
   }

@@ -59,7 +59,9 @@ export async function givenFaultProxy(targetPort: number): Promise<FaultProxy> {
       isBlackhole = false;
       for (const pair of pairs) for (const socket of pair) socket.resume();
     },
-    reset: () => [...pairs].forEach((pair) => pair.forEach((socket) => socket.resetAndDestroy())),
+    reset() {
+      for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
+    },
     refuse: (refused) => void (isRefusing = refused),
     connections: () => pairs.size,
     async close() {

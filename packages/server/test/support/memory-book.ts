@@ -27,7 +27,9 @@ export interface MemoryBook extends JobBook {
 export function givenMemoryBook(): MemoryBook {
   const attempts = new Map<AttemptId, MemoryAttempt>();
   const watchers = new Set<() => void>();
-  const changed = (): void => [...watchers].forEach((watch) => watch());
+  const changed = (): void => {
+    for (const watch of [...watchers]) watch();
+  };
   const until = <T>(look: () => T | undefined): Promise<T> =>
     new Promise((resolve) => {
       const watch = (): void => {

@@ -207,12 +207,16 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
     forgotten,
     cancelled,
     heard,
-    dropLinks: () => sockets.forEach((socket) => socket.destroy()),
-    hang: (isHung) => sockets.forEach((socket) => (isHung ? socket.pause() : socket.resume())),
+    dropLinks() {
+      for (const socket of sockets) socket.destroy();
+    },
+    hang(isHung) {
+      for (const socket of sockets) isHung ? socket.pause() : socket.resume();
+    },
     link: () => current?.link,
     async close() {
       for (const job of jobs.values()) clearTimeout(job.timer);
-      sockets.forEach((socket) => socket.destroy());
+      for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
   };
