@@ -5,7 +5,7 @@ import type { Db } from '../db/db.ts';
 import { askCancel } from './attempt-sql.ts';
 import { CANCEL_GRACE_MS, type TaskContext } from './task-context.ts';
 import type { AttemptRow } from './task-row.ts';
-import { BROKEN_LIMITS, type LeafMove, type LeafStanding, lockStandings, moveLeaves } from './task-sql.ts';
+import { BROKEN_LIMITS, type LeafMove, type LeafStanding, lockStandings, type MovedLeaf, moveLeaves } from './task-sql.ts';
 
 const LONGEST_BACKOFF_MS = 600_000;
 
@@ -59,7 +59,7 @@ export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' |
   });
 }
 
-function toEvent(leaf: LeafStanding | { id: TaskId; root_id: TaskId; state: LeafStanding['state']; failure: ErrorFact | null }): NewEvent {
+function toEvent(leaf: MovedLeaf): NewEvent {
   const command = leaf.state === 'completed' ? 'complete' : leaf.state === 'failed' ? 'fail' : 'retry';
   return {
     root: leaf.root_id,

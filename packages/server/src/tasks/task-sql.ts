@@ -125,9 +125,11 @@ export interface LeafMove {
   pauseMs?: number;
 }
 
+export type MovedLeaf = Pick<TaskRow, 'id' | 'root_id' | 'parent_id' | 'state' | 'failure'>;
+
 /** Ends or re-queues many running leaves at once; one that is no longer running is left as it is. */
-export async function moveLeaves(db: Db, moves: LeafMove[]): Promise<TaskRow[]> {
-  const { rows } = await db.query<TaskRow>(
+export async function moveLeaves(db: Db, moves: LeafMove[]): Promise<MovedLeaf[]> {
+  const { rows } = await db.query<MovedLeaf>(
     `update distributed_tasks t
         set state = m.task_state, result = coalesce(nullif(m.result, 'null'), t.result), failure = nullif(m.failure, 'null'),
             waiting_for = null,
@@ -137,7 +139,7 @@ export async function moveLeaves(db: Db, moves: LeafMove[]): Promise<TaskRow[]> 
                     coalesce((x->>'pauseMs')::float8, 0) as pause_ms
                from jsonb_array_elements($1::jsonb) x) m
       where t.id = m.task_id and t.state = 'running'
-      returning t.*`,
+      returning t.id, t.root_id, t.parent_id, t.state, t.failure`,
     [JSON.stringify(moves), SETTLED_TASK_STATES],
   );
   return rows;
@@ -345,7 +347,7 @@ export async function countUnsettledRoots(db: Db): Promise<Record<string, number
 /** With these reasons a command ran and failed by itself; with any other one its worker failed it. */
 export const BROKEN_LIMITS: readonly string[] = ['job.timed_out', 'output.too_large'];
 
-export interface LeafStanding extends TaskRow {
+export interface LeafStanding extends Pick<TaskRow, 'id' | 'root_id' | 'parent_id' | 'name' | 'state' | 'policy'> {
   /** Tries whose command ran and failed. */
   failed_tries: number;
   /** Tries that a worker lost, could not start, or failed (a full disk). */
@@ -357,7 +359,7 @@ export interface LeafStanding extends TaskRow {
 /** Locks leaves and tells how often they were tried. */
 export async function lockStandings(db: Db, ids: TaskId[]): Promise<LeafStanding[]> {
   const { rows } = await db.query<LeafStanding>(
-    `select t.*, c.failed_tries, c.lost_tries, c.live
+    `select t.id, t.root_id, t.parent_id, t.name, t.state, t.policy, c.failed_tries, c.lost_tries, c.live
        from distributed_tasks t,
             lateral (select count(*) filter (where a.is_complete and a.state in ('exited', 'cancelled') and not w.failed_it
                                                and (a.exit_code is distinct from 0 or a.reason is not null))::int as failed_tries,
