@@ -117,7 +117,7 @@ test('a piece of output that arrives twice is stored once', async () => {
   expect(rows).toEqual([{ count: 1 }]);
 });
 
-test('a failed command is tried again as often as its policy says, elsewhere if it can be', async () => {
+test('a failed command is tried again as often as its policy says, elsewhere if it can be [T3]', async () => {
   const task = await submit({ kind: 'shell', spec: { command: 'false' }, policy: { maxAttempts: 2, backoffMs: 0 } });
   const first = await pool.nextAssigned();
   await report(first.attempt, { exitCode: 1 });
@@ -154,7 +154,7 @@ test('a cancelled tree asks its workers to stop, and a late success does not bri
   expect(await getTask(database.db, task.id)).toMatchObject({ state: 'cancelled' });
 });
 
-test('one command over many items is one subtask each, and a failure leaves the finished ones their results', async () => {
+test('one command over many items is one subtask each, and a failure leaves the finished ones their results [T1] [T8]', async () => {
   const task = await submit({ kind: 'shell', spec: { command: 'check "$HELIX_ITEM"', each: ['x', 'y', 'z'] } });
   for (let left = 3; left > 0; left--) {
     const { attempt, spec } = await pool.nextAssigned();
@@ -186,7 +186,7 @@ test('a task whose deadline passes fails and is stopped', async () => {
   expect(pool.cancelled.map((row) => row.attempt)).toEqual([attempt]);
 });
 
-test('higher priority goes first, and a project with nothing running goes before a busy one', async () => {
+test('higher priority goes first, and a project with nothing running goes before a busy one [T3]', async () => {
   pool.set([]);
   const low = await submit({ kind: 'shell', spec: { command: 'low' } });
   const high = await submit({ kind: 'shell', spec: { command: 'high' }, priority: 5 });

@@ -49,7 +49,7 @@ describe.skipIf(noSshd ?? noAccounts)('a bare host', () => {
     expect(await registry.remove(again, false)).toBe(true);
   }
 
-  test('an account with PATH=/nonexistent becomes a worker', async () => {
+  test('an account with PATH=/nonexistent becomes a worker [W3]', async () => {
     const account = givenAccount();
     accounts.push(account);
     const sshd = await givenSshd({ matches: [`Match User ${account.name}`, '  SetEnv PATH=/nonexistent'] });

@@ -22,7 +22,7 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
   });
   afterEach(() => given.clean());
 
-  test('becomes a worker with nothing but an account, runs a job, comes back at once, and leaves nothing behind', async () => {
+  test('becomes a worker with nothing but an account, runs a job, comes back at once, and leaves nothing behind [W1] [W3]', async () => {
     const request = sshWorker(sshd, given.folder, { folder: join(given.folder, 'own') });
     const worker = await given.registry.add(request);
     await given.registry.whenState(worker, 'up');
@@ -50,7 +50,7 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
     expect(await given.book.whenComplete(given.run(second, 'exit 4'))).toMatchObject({ exitCode: 4 });
   });
 
-  test('an unknown host key is shown and not trusted, until a person accepts exactly that one', async () => {
+  test('an unknown host key is shown and not trusted, until a person accepts exactly that one [W9]', async () => {
     const { knownHostsFile: _, ...request } = sshWorker(sshd, given.folder);
     const worker = await given.registry.add(request);
 
@@ -76,7 +76,7 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
     });
   });
 
-  test('a changed host key and a revoked one end in their own errors, and a machine set up anew can be accepted', async () => {
+  test('a changed host key and a revoked one end in their own errors, and a machine set up anew can be accepted [W9]', async () => {
     const own = await givenSshd();
     try {
       const oldKey = own.fingerprint;
@@ -175,7 +175,7 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
     expect(readdirSync(store).sort()).toEqual([...running, 'ag-0000000000000002', 'ag-0000000000000003'].sort());
   });
 
-  test('a machine of another kind is refused by name, and a step that fails there is named with what the machine said', async () => {
+  test('a machine of another kind is refused by name, and a step that fails there is named with what the machine said [W8]', async () => {
     const tools = join(given.folder, 'strange tools');
     mkdirSync(tools);
     const tool = (name: string, script: string): void => writeFileSync(join(tools, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
