@@ -49,17 +49,6 @@ test('a repository without tests, and one whose runner nobody knows, are refused
   ]);
 });
 
-test('a test that hangs is named with its time limit, and the other tests of its shard are not blamed [M3]', async () => {
-  const hangs = "import { test } from 'node:test';\ntest('waits for ever', () => new Promise(() => setInterval(() => {}, 1000)));\n";
-  const { task, report } = await runSuite(suiteOf({ 'test/hangs.test.js': hangs }, 3), {
-    unitTimeoutMs: 2_000,
-    maxSlots: 1,
-  });
-  expect(report.totals).toMatchObject({ units: 4, tests: 3, passed: 3, failed: 0, errors: 1, flaky: 0 });
-  expect(report.failures).toMatchObject([{ unit: 'test/hangs.test.js', message: expect.stringContaining('did not finish within 2 s') }]);
-  expect(task).toMatchObject({ state: 'failed', failure: { code: 'tests.failed', message: '1 file could not be run to the end' } });
-}, 60_000);
-
 test('a test file that kills the runner is named, and the other tests of its shard are not blamed [M3]', async () => {
   const kills = "import { test } from 'node:test';\ntest('pulls the plug', () => process.kill(process.ppid, 'SIGKILL'));\n";
   const { task, report } = await runSuite(suiteOf({ 'test/kills.test.js': kills }), { maxSlots: 1 });
@@ -83,7 +72,10 @@ test("a shard that kills its worker's daemon gives its results all the same, onc
   expect(report.failures).toEqual([]);
   expect(report.totals).toMatchObject({ units: 9, tests: 9, passed: 9, flaky: 0 });
   expect(task.state).toBe('completed');
-  expect(task.tree.map(({ attempt }) => attempt?.number)).toEqual(task.tree.map(() => 1));
+  for (const leaf of task.tree) {
+    const { attempts } = await server.client.call('tasks.get', { params: { task: leaf.id } });
+    expect(attempts.filter(({ reason }) => reason?.code !== 'job.recalled').map(({ state }) => state)).toEqual(['exited']);
+  }
 }, 60_000);
 
 test('file names with spaces, newlines, quotes and Unicode are tested and built like any other [M2] [M3]', async () => {

@@ -61,7 +61,7 @@ test('a set-up command that fails is named with its output, fails the task at on
   expect(task.state).toBe('failed');
   expectFault(task.failure, 'workspace.setup_failed', ['no such crane: 42', 'status 9']);
   expect(task.failure?.details).toMatchObject({ exitCode: 9, output: expect.stringContaining('fetching') });
-  expect(task.attempts).toMatchObject([{ state: 'refused' }]);
+  expect(task.tree).toMatchObject([{ state: 'failed', attempt: { number: 1, state: 'refused' } }]);
   await expectAtWork();
 });
 

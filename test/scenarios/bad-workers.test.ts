@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { expectFault } from '../support/expect-fault.ts';
 import { readText, runTask } from '../support/hand-in.ts';
-import { daemonOf } from '../support/processes.ts';
+import { daemonOf, killNow } from '../support/processes.ts';
 import { givenHome, removeServer, type ServerProcess, startServer } from '../support/server-process.ts';
 import { eventOf, taskIsSettled, workersAreUp } from '../support/wait-for.ts';
 
@@ -100,7 +100,7 @@ test('the clock of a worker does not matter: times are those of the server [W5]'
   const daemons = new Map<string, number | undefined>();
   for (const [name, shiftMs] of Object.entries(shifts)) {
     const worker = workers.find((candidate) => candidate.name === name);
-    process.kill(daemonOf(worker?.address ?? '', worker?.id ?? '') ?? 0, 'SIGKILL');
+    killNow(daemonOf(worker?.address ?? '', worker?.id ?? ''));
     const clock = path.join(import.meta.dirname, '../support/shift-clock.cjs');
     const env = { ...process.env, HELIX_WORKER_HOME: worker?.address, SHIFT_CLOCK_MS: String(shiftMs) };
     const daemon = spawn(process.execPath, ['--require', clock, bundle, 'daemon', '--ns', worker?.id ?? ''], {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FaultProxy, givenFaultProxy } from '../../packages/server/test/support/fault-proxy.ts';
 import { freePort, givenSshd, noSshd, type TestSshd } from '../../packages/server/test/support/sshd.ts';
 import { readText } from '../support/hand-in.ts';
-import { daemonOf, postgresOf, sshClientsOf } from '../support/processes.ts';
+import { daemonOf, killNow, postgresOf, sshClientsOf } from '../support/processes.ts';
 import { givenHome, removeServer, type ServerProcess, startServer } from '../support/server-process.ts';
 import { eventOf, newestEvent, outputReaches, taskIsSettled, workersAreUp } from '../support/wait-for.ts';
 
@@ -20,7 +20,7 @@ const linesOf = (stream: string): string => Array.from({ length: LINES }, (_, in
 const bytesUpTo = (n: number): number => Array.from({ length: n }, (_, index) => `out ${index + 1}\n`).join('').length;
 
 const home = givenHome();
-const environment: Record<string, string> = { HELIX_WORKERS_HEARTBEAT_MS: '1000' };
+const environment: Record<string, string> = { HELIX_WORKERS_HEARTBEAT_MS: '1500' };
 let server: ServerProcess;
 let sshd: TestSshd | undefined;
 let proxy: FaultProxy | undefined;
@@ -49,7 +49,7 @@ beforeAll(async () => {
     });
   }
   await workersAreUp(server.client, sshd ? 2 : 1);
-}, 90_000);
+}, 120_000);
 afterAll(async () => {
   proxy?.heal();
   await removeServer(server);
@@ -65,6 +65,10 @@ async function whenMoved({ id }: WorkerView, state: WorkerState, after: number):
 /** Does something to the link of a worker, and waits until it has noticed and is well again. */
 async function untilBack(worker: WorkerView, fault: () => void): Promise<void> {
   const before = await newestEvent(server.client);
+  // On a busy machine it may just be away by itself.
+  await expect
+    .poll(async () => (await server.client.call('workers.get', { params: { worker: worker.id } })).state, { timeout: 20_000 })
+    .toBe('up');
   fault();
   await whenMoved(worker, 'suspect', before);
   await whenMoved(worker, 'up', before);
@@ -85,11 +89,11 @@ test('every byte of a job comes once and in order, and its exit code, whatever i
     workers.map(async (worker) => {
       if (worker.transport === 'ssh')
         await untilBack(worker, () => {
-          for (const pid of sshClientsOf(home, worker.id)) process.kill(pid, 'SIGKILL');
+          killNow(...sshClientsOf(home, worker.id));
         });
       const folder = worker.transport === 'ssh' ? path.join(home, 'remote') : worker.address;
       const daemon = daemonOf(folder, worker.id);
-      await untilBack(worker, () => process.kill(daemon ?? 0, 'SIGKILL'));
+      await untilBack(worker, () => killNow(daemon));
       expect(daemonOf(folder, worker.id)).not.toBe(daemon);
     }),
   );
@@ -102,7 +106,7 @@ test('every byte of a job comes once and in order, and its exit code, whatever i
 
   await allReach(1_600);
   const postgres = postgresOf(home);
-  process.kill(postgres ?? 0, 'SIGKILL');
+  killNow(postgres);
   const taskCount = () =>
     server.client.call('tasks.list').then(
       ({ items }) => items.length,
@@ -116,6 +120,7 @@ test('every byte of a job comes once and in order, and its exit code, whatever i
   const remote = workers.find(({ transport }) => transport === 'ssh');
   if (remote && proxy) {
     const before = await newestEvent(server.client);
+    const startMs = performance.now();
     proxy.blackhole();
     await whenMoved(remote, 'degraded', before);
     await whenMoved(remote, 'suspect', before);
@@ -124,8 +129,8 @@ test('every byte of a job comes once and in order, and its exit code, whatever i
       state: 'running',
       attempt: { state: 'running', unknown: true },
     });
-    // Three beats of a second are over; twelve seconds in all.
-    await sleep(9_000);
+    // Twelve seconds in all.
+    await sleep(Math.max(0, 12_000 - (performance.now() - startMs)));
     proxy.heal();
     await whenMoved(remote, 'up', before);
   }
@@ -142,4 +147,4 @@ test('every byte of a job comes once and in order, and its exit code, whatever i
   }
   const { items } = await server.client.call('tasks.list');
   expect(items).toHaveLength(jobs.length);
-}, 90_000);
+}, 180_000);

@@ -2,6 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 
+/** `kill -9`. Nobody to kill is a mistake of the test, and number 0 would be the test itself. */
+export function killNow(...pids: (number | undefined)[]): void {
+  for (const pid of pids) {
+    if (pid === undefined || pid < 2) throw new Error(`there is no process to kill among ${JSON.stringify(pids)}`);
+    process.kill(pid, 'SIGKILL');
+  }
+}
+
 /** The daemon that serves a worker whose things lie in `folder`, by its lock; `undefined` while there is none. */
 export function daemonOf(folder: string, workerId: string): number | undefined {
   try {
