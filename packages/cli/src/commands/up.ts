@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
+import module from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CodedError, isErrorCode } from '@helixcode/protocol/errors';
@@ -28,8 +29,11 @@ export default async function up(this: HelixContext, flags: Flags): Promise<void
   const main = fileURLToPath(new URL('../../../server/src/main.ts', import.meta.url));
   if (!existsSync(main))
     throw new CodedError('server.start_failed', `the server is not installed: there is no ${main}`, { next: 'npm ci' });
+  const compiled = module.getCompileCacheDir();
   const env = {
     ...this.env,
+    // The folder itself is named after the version of Node: the server names it once more.
+    ...(compiled !== undefined && { NODE_COMPILE_CACHE: path.dirname(compiled) }),
     // Named only where the person named it: an unnamed one lets the server look into the user's configuration.
     ...((this.flags.home || this.env.HELIX_HOME) && { HELIX_HOME: dataFolder }),
     ...(flags.port !== undefined && { HELIX_PORT: String(flags.port) }),
