@@ -53,14 +53,15 @@ test('the server may start the program of the worker, the worker not that of the
 test('inside the server a subject imports those below it only', () => {
   const root = givenTree({
     'packages/server/src/db/db.ts': `import '../tasks/task.ts';`,
-    'packages/server/src/workers/worker.ts': [`import '../projects/project.ts';`, `import '../tasks/task.ts';`],
+    'packages/server/src/projects/project.ts': [`import '../workers/worker.ts';`, `import '../tasks/task.ts';`],
+    'packages/server/src/workers/worker.ts': '',
     'packages/server/src/tasks/task.ts': [`import '../workers/worker.ts';`, `import '../app.ts';`],
     'packages/server/src/app.ts': `import './db/db.ts';`,
   });
   expect(checkImportDirection(root)).toEqual([
     `packages/server/src/db/db.ts:1: db may not import tasks, which stands above it ('../tasks/task.ts')`,
+    `packages/server/src/projects/project.ts:2: projects may not import tasks, which stands above it ('../tasks/task.ts')`,
     `packages/server/src/tasks/task.ts:2: tasks may not import app.ts, which puts the server together`,
-    `packages/server/src/workers/worker.ts:2: workers may not import tasks, which stands above it ('../tasks/task.ts')`,
   ]);
 });
 
