@@ -49,5 +49,7 @@ test('shards start in the order of the plan, longest first, also when nothing ha
   expect(shards.length).toBeGreaterThan(3);
   // When a slot took it; which of two that were taken together began first is the machine's affair.
   const startsMs = shards.map(({ attempt }) => Date.parse(attempt?.assignedAt ?? ''));
-  expect(startsMs).toEqual(startsMs.toSorted((a, b) => a - b));
+  // Those that are placed in one go start in any order.
+  const overtaken = startsMs.filter((startMs, at) => startsMs.slice(at + 3).some((laterMs) => laterMs < startMs));
+  expect(overtaken).toEqual([]);
 }, 60_000);

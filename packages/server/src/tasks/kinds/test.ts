@@ -10,6 +10,7 @@ import { findRunner, runnerNamed, selectUnits } from '../testing/find-runner.ts'
 import { writeJunit } from '../testing/junit-xml.ts';
 import { mergeResults, type ShardRun } from '../testing/merge-results.ts';
 import { planShards } from '../testing/plan-shards.ts';
+import { findShardCosts, type ShardTime } from '../testing/shard-costs.ts';
 import type { RunOutput, TestRunner, TestRunnerName } from '../testing/test-runner.ts';
 import type { Advance, ChildPlan, TaskKind, View } from './kind.ts';
 
@@ -377,22 +378,20 @@ function dropUnits(runs: ShardRun[], units: ReadonlySet<string>): void {
 }
 
 async function keepTimings(view: TestView, runner: TestRunner, leaves: TaskRow[], runs: ShardRun[]): Promise<void> {
+  const costs = findShardCosts(leaves.flatMap(timeOf));
   const measured = new Map<string, number>();
   for (const run of runs)
     for (const { unit, outcome, durationMs } of run.results)
-      if (run.round === 'first' && (outcome === 'passed' || outcome === 'failed')) measured.set(unit, durationMs);
-  const fixed = fixedCostMs(leaves);
-  if (fixed !== undefined) measured.set(FIXED_COST_UNIT, fixed);
+      if (run.round === 'first' && (outcome === 'passed' || outcome === 'failed')) measured.set(unit, durationMs + (costs?.perUnitMs ?? 0));
+  if (costs) measured.set(FIXED_COST_UNIT, costs.fixedMs);
   if (measured.size > 0) await view.timings.write(projectOf(view), runner.name, measured);
 }
 
-/** What a shard costs beyond the time of its units: the runner's start. The median, for a first start is often slow. */
-function fixedCostMs(leaves: TaskRow[]): number | undefined {
-  const costs = leaves
-    .map((leaf) => leaf.result as Partial<ShardSummary> | null)
-    .flatMap((result) => (result?.wallMs != null && result.unitsMs !== undefined ? [Math.max(0, result.wallMs - result.unitsMs)] : []))
-    .sort((a, b) => a - b);
-  return costs[Math.floor(costs.length / 2)];
+/** Of a shard that came to its end. */
+function timeOf(leaf: TaskRow): ShardTime[] {
+  const result = leaf.result as Partial<ShardSummary> | null;
+  if (leaf.state !== 'completed' || result?.wallMs == null || result.unitsMs === undefined) return [];
+  return [{ units: (leaf.spec as ShardSpec).units.length, unitsMs: result.unitsMs, wallMs: result.wallMs }];
 }
 
 function outputOf(view: TestView, leaf: TaskRow): RunOutput {
