@@ -43,14 +43,12 @@ export async function followWorker(
     for (;;) {
       const { newest } = await connection.call('events.list', { query: { topic, limit: 1 } });
       let now = await connection.call('workers.get', { params: { worker: worker.id } });
-      if (!isSettled(now.state)) {
+      if (!isSettled(now.state) && !hasFailed(now.state, now.reason?.code)) {
         for await (const { body } of live.subscribe({ topic, after: newest, signal: stop.signal })) {
           if (body.type !== 'worker.moved') continue;
           const doing = DOING[body.to];
           if (doing !== undefined) context.out.note(`${worker.name}: ${doing}`);
-          // A machine that cannot be reached is dialled again later, but nobody should wait here for that. A link that broke
-          // while it was made (the worker makes room for another agent) is made again at once.
-          if (isSettled(body.to) || (body.command === 'drop' && body.reason?.code !== 'worker.link_lost')) break;
+          if (isSettled(body.to) || hasFailed(body.to, body.reason?.code)) break;
         }
         if (stop.signal.reason instanceof CodedError) throw stop.signal.reason;
         now = await connection.call('workers.get', { params: { worker: worker.id } });
@@ -95,4 +93,12 @@ async function askForKey(context: HelixContext, connection: Connection, worker: 
 
 function isSettled(state: WorkerState): boolean {
   return state === 'up' || state === 'blocked' || state === 'lost' || state === 'removed';
+}
+
+/**
+ * A machine that cannot be reached is dialled again later, but nobody should wait here for that. A link that broke while it
+ * was made (the worker makes room for another agent) is made again at once.
+ */
+function hasFailed(state: WorkerState, reasonCode: string | undefined): boolean {
+  return state === 'suspect' && reasonCode !== undefined && reasonCode !== 'worker.link_lost';
 }

@@ -105,9 +105,11 @@ export class WorkerSupervisor {
     await this.#moves;
   }
 
-  /** Dials now, also when it was blocked. */
+  /** Dials now, also when it was blocked. Whoever asked is told how it goes: what follows is news again. */
   async dialNow(): Promise<void> {
-    if (this.row.state === 'blocked') await this.move('unblock', this.row.reason ?? undefined);
+    const reason = this.row.reason ?? undefined;
+    if (this.row.state === 'blocked') await this.move('unblock', reason);
+    if (this.row.state === 'suspect' || this.row.state === 'lost') await this.move('probe', reason);
     this.#failures = 0;
     this.#wake?.();
   }
