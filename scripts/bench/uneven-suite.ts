@@ -5,7 +5,7 @@ import { mustRun } from '../demo/command.ts';
 
 /** Processor time of each file in milliseconds: many short, few long, as suites are. */
 export function unevenTimesMs(files: number): number[] {
-  return Array.from({ length: files }, (_, n) => Math.round(80 + 2_500 * ((n * 0.618_034) % 1) ** 4));
+  return Array.from({ length: files }, (_, n) => Math.round(60 + 1_700 * ((n * 0.618_034) % 1) ** 4));
 }
 
 /** A git repository whose suite (node:test) burns the given processor time, a file each. */

@@ -127,6 +127,31 @@ test('a failed command is tried again as often as its policy says, elsewhere if 
   expect(await until(task, 'failed')).toMatchObject({ attempts: 2 });
 });
 
+test('a job that waited in vain for a slot is placed anew, which is no try', async () => {
+  const task = await submit({ kind: 'shell', spec: { command: 'true' }, policy: { replaceLost: 0 } });
+  const first = await pool.nextAssigned();
+  await report(first.attempt, { state: 'refused', reason: { code: 'job.recalled', message: 'no slot came free' } });
+  const second = await pool.nextAssigned();
+  expect(second.worker).not.toBe(first.worker);
+  await report(second.attempt, { exitCode: 0 });
+  await until(task, 'completed');
+});
+
+test('a task starts next although a thousand of another tree came before it, and those say once why they wait', async () => {
+  const tree = await submit({ kind: 'shell', spec: { command: 'true', each: Array.from({ length: 1_000 }, (_, n) => String(n)) } });
+  const running = [await pool.nextAssigned(), await pool.nextAssigned(), await pool.nextAssigned(), await pool.nextAssigned()];
+  const late = await submit({ kind: 'shell', spec: { command: 'echo late' } });
+  await report(running[0]?.attempt ?? '', { exitCode: 0 });
+  expect((await pool.nextAssigned()).spec.command).toBe('echo late');
+  const { rows } = await database.db.query<{ waiting: number }>(
+    `select count(*)::int as waiting from distributed_tasks where root_id = $1 and waiting_for is not null`,
+    [tree.id],
+  );
+  expect(rows[0]?.waiting).toBeLessThan(20);
+  await cancelTask(engine.context, tree.id);
+  await cancelTask(engine.context, late.id);
+});
+
 test('a lost job is started again elsewhere, and its late report changes nothing', async () => {
   const task = await submit({ kind: 'shell', spec: { command: 'sleep 9' }, policy: { backoffMs: 0 } });
   const first = await pool.nextAssigned();
