@@ -19,11 +19,12 @@ const BENCHES: Record<string, () => Promise<{ measure: Measure }>> = {
 const CLEAN_UP_WITHIN_MS = 30_000;
 
 let cleanUp: AsyncDisposableStack | undefined;
+/** Set by an interrupt; it ends with the process. */
+let ending: Promise<void> | undefined;
 for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
   process.once(signal, () => {
     setTimeout(() => process.exit(status), CLEAN_UP_WITHIN_MS).unref();
-    const ending = cleanUp?.disposeAsync() ?? Promise.resolve();
-    ending.catch((error: unknown) => console.error(error)).finally(() => process.exit(status));
+    ending = (cleanUp?.disposeAsync() ?? Promise.resolve()).catch((error: unknown) => console.error(error)).finally(() => process.exit(status));
   });
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } });
@@ -48,7 +49,8 @@ async function run({ measure }: { measure: Measure }): Promise<Measurement> {
   try {
     return await measure(stack);
   } finally {
-    await stack.disposeAsync();
+    // What fails after an interrupt fails because of it, and must not end the process before all is cleaned up.
+    await (ending ?? stack.disposeAsync());
   }
 }
 

@@ -28,8 +28,8 @@ export async function measure(cleanUp: AsyncDisposableStack): Promise<Measuremen
   for (let n = 0; n < WARM_UP_TASKS; n++) await timeStart(client, live);
   const startsMs: number[] = [];
   for (let n = 0; n < SINGLE_TASKS; n++) startsMs.push(await timeStart(client, live));
-  await timeLeaves(client, live, WARM_UP_LEAVES);
-  const leavesPerSecond = await timeLeaves(client, live, LEAVES);
+  await timeLeaves(client, WARM_UP_LEAVES);
+  const leavesPerSecond = await timeLeaves(client, LEAVES);
   const ssh = noSshd ? undefined : await timeSsh(cleanUp);
 
   const [p50, p99] = [quantile(startsMs, 0.5), quantile(startsMs, 0.99)];
@@ -57,7 +57,7 @@ async function timeStart(client: Client, live: LiveClient): Promise<number> {
 }
 
 /** @returns leaves per second, from the submission until the parent is completed */
-async function timeLeaves(client: Client, live: LiveClient, leaves: number): Promise<number> {
+async function timeLeaves(client: Client, leaves: number): Promise<number> {
   const startMs = performance.now();
   const each = Array.from({ length: leaves }, (_, n) => String(n));
   const { id } = await client.call('tasks.submit', { body: { kind: 'shell', spec: { command: ':', each } } });
