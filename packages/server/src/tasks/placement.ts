@@ -73,7 +73,7 @@ export function placeLeaves(
   const placements: Placement[] = [];
   const waiting: Waiting[] = [];
   // Trees of many equal leaves ask the same question thousands of times.
-  const suitableByLane = new Map<number, PoolWorker[]>();
+  const workersOfLane = new Map<number, { suitable: PoolWorker[]; open: PoolWorker[] }>();
   const wantedByOthers = new Set<WorkerId>();
   const lanes = [...Map.groupBy(leaves, (leaf) => leaf.lane).values()].map((inLane) => ({ leaves: inLane, next: 0 }));
 
@@ -92,9 +92,8 @@ export function placeLeaves(
       giveUpLane(`its run may use ${leaf.maxSlots} slots at once and does`, true);
       continue;
     }
-    const suitable = suitableByLane.get(leaf.lane) ?? workers.filter((worker) => isSuitable(leaf, worker));
-    suitableByLane.set(leaf.lane, suitable);
-    const open = suitable.filter(isOpen);
+    const { suitable, open } = workersOfLane.get(leaf.lane) ?? workersFor(leaf, workers);
+    workersOfLane.set(leaf.lane, { suitable, open });
     const best = open
       .filter((worker) => (taken.get(worker.id) ?? 0) < capacityOf(worker, leaf))
       .reduce<PoolWorker | undefined>((chosen, worker) => (chosen === undefined || isBetter(leaf, worker, chosen, taken) ? worker : chosen), undefined);
@@ -134,6 +133,11 @@ function isBefore(a: Lane, b: Lane, ownerTaken: ReadonlyMap<string, number>): bo
   return ofA.createdAtMs < ofB.createdAtMs;
 }
 
+function workersFor(leaf: PlaceableLeaf, workers: readonly PoolWorker[]): { suitable: PoolWorker[]; open: PoolWorker[] } {
+  const suitable = workers.filter((worker) => isSuitable(leaf, worker));
+  return { suitable, open: suitable.filter(isOpen) };
+}
+
 function isSuitable(leaf: PlaceableLeaf, worker: PoolWorker): boolean {
   if (leaf.onlyWorker !== null && leaf.onlyWorker !== worker.id) return false;
   return leaf.requires.every((label) => worker.labels.has(label));
@@ -145,19 +149,15 @@ function isOpen(worker: PoolWorker): boolean {
 }
 
 function isBetter(leaf: PlaceableLeaf, a: PoolWorker, b: PoolWorker, taken: ReadonlyMap<WorkerId, number>): boolean {
-  const ranks = [a, b].map((worker) => [
-    leaf.tried.includes(worker.id) ? 1 : 0,
-    isPressed(worker) ? 1 : 0,
-    (taken.get(worker.id) ?? 0) < worker.slots ? 0 : 1,
-    leaf.project !== null && !worker.warmProjects.has(leaf.project) ? 1 : 0,
-    (taken.get(worker.id) ?? 0) / worker.slots,
-  ]);
-  const [ofA = [], ofB = []] = ranks;
-  for (const [index, rank] of ofA.entries()) {
-    const other = ofB[index] ?? 0;
-    if (rank !== other) return rank < other;
-  }
-  return false;
+  const share = (worker: PoolWorker): number => (taken.get(worker.id) ?? 0) / worker.slots;
+  const against = (isWorse: (worker: PoolWorker) => boolean): number => Number(isWorse(a)) - Number(isWorse(b));
+  const difference =
+    against((worker) => leaf.tried.includes(worker.id)) ||
+    against(isPressed) ||
+    against((worker) => share(worker) >= 1) ||
+    against((worker) => leaf.project !== null && !worker.warmProjects.has(leaf.project)) ||
+    share(a) - share(b);
+  return difference < 0;
 }
 
 function isPressed(worker: PoolWorker): boolean {
