@@ -3,6 +3,9 @@ import path from 'node:path';
 
 const HELIX = path.resolve(import.meta.dirname, '../../packages/cli/bin/helix.js');
 
+/** A command that has said nothing for so long outlives its test otherwise. */
+const HANGS_AFTER_MS = 110_000;
+
 export interface HelixRun {
   exitCode: number;
   stdout: string;
@@ -18,7 +21,7 @@ export function helix(home: string, args: string[], options: { cwd?: string; env
     const child = execFile(
       process.execPath,
       [HELIX, '--json', ...args],
-      { cwd: options.cwd, env, maxBuffer: 64 * 1024 * 1024 },
+      { cwd: options.cwd, env, maxBuffer: 64 * 1024 * 1024, timeout: HANGS_AFTER_MS, killSignal: 'SIGKILL' },
       (error, stdout, stderr) => {
         if (child.exitCode === null) return reject(new Error(`helix ${args.join(' ')} did not end by itself: ${error?.message}`));
         resolve({ exitCode: child.exitCode, stdout, stderr, error: lastError(stderr) });
