@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { ensureOwnerToken } from './auth/owner-token.ts';
 import { openSecretBox } from './auth/secret-box.ts';
@@ -25,6 +24,9 @@ import { readServerId } from './server-identity.ts';
 import { openAttemptBook } from './tasks/attempt-book.ts';
 import { startTaskEngine } from './tasks/task-engine.ts';
 import { taskHandlers } from './tasks/task-handlers.ts';
+import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
+import { openDialInDoor } from './workers/dial-in-door.ts';
+import { createDialInTransport } from './workers/transports/dial-in-transport.ts';
 import { createLocalTransport } from './workers/transports/local-transport.ts';
 import { createSshTransport } from './workers/transports/ssh-transport.ts';
 import { workerHandlers } from './workers/worker-handlers.ts';
@@ -32,6 +34,9 @@ import { createWorkerRegistry } from './workers/worker-registry.ts';
 
 /** How often a PostgreSQL of our own is looked after. */
 const DATABASE_CHECK_MS = 1_000;
+
+/** How often it is looked whether a worker that should dial in has been silent for too long. */
+const DIAL_IN_PATIENCE_MS = 5_000;
 
 export interface App {
   url: string;
@@ -86,6 +91,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     config: settings.workers,
     agentHash: bundle.hash,
     transports: {
+      'dial-in': createDialInTransport(Math.min(DIAL_IN_PATIENCE_MS, settings.workers.lostAfterMs)),
       local: createLocalTransport({ bundle, folder: join(dataFolder, 'local') }),
       ssh: createSshTransport({
         bundle,
@@ -113,6 +119,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const http = createHttpServer({
     log, version, tail,
     authenticate: createAuthenticate(db),
+    machineDoor: await openDialInDoor({ db, registry, bundle, heartbeatMs: settings.workers.heartbeatMs }),
     host: settings.clients.host,
     handlers: {
       ...serverHandlers({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { workerConfig, workerName } from '../config/helix-config.ts';
 import type { ErrorCode } from '../errors.ts';
-import { workerConfig } from '../config/helix-config.ts';
 import { event, TOPIC } from '../event/events.ts';
 import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
@@ -56,6 +56,22 @@ export const ROUTES = {
       acceptFingerprint: z.string().optional().describe('SHA256:… of the host key you checked beforehand'),
     }),
     answer: workerView, status: 201, errors: ['worker.exists', 'api.bad_request'],
+  },
+  'workers.enrol': {
+    ...ROUTE_PATHS['workers.enrol'], tag: 'workers',
+    summary: 'Makes a token with which one machine may join the pool by itself, once; for a worker that dials in already, a machine in its place',
+    body: z.strictObject({
+      name: workerName,
+      slots: z.number().int().min(1).max(1024).optional().describe('Jobs at once; its number of cores when absent'),
+      labels: z.array(z.string()).optional().describe('Capabilities you vouch for, beside the detected ones'),
+      validMs: z.number().int().min(1_000).max(30 * 86_400_000).default(86_400_000).describe('How long the token may be used'),
+    }),
+    answer: z.object({
+      worker: workerView,
+      token: z.string().describe('Shown once; the server keeps its hash only'),
+      expiresAt: z.string().describe('RFC 3339'),
+    }),
+    status: 201, errors: ['worker.exists'],
   },
   'workers.get': {
     ...ROUTE_PATHS['workers.get'], tag: 'workers', summary: 'One worker, by id or name',

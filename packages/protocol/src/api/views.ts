@@ -66,7 +66,7 @@ export type TaskDetail = z.infer<typeof taskDetail>;
 export const workerView = z.object({
   id: z.string(),
   name: z.string(),
-  transport: z.enum(['ssh', 'local']),
+  transport: z.enum(['ssh', 'local', 'dial-in']),
   address: z.string().describe('user@host:port, or the folder of a local worker'),
   state: z.enum(WORKER_STATES),
   admission: z.enum(WORKER_ADMISSIONS),

@@ -7,7 +7,7 @@ import type { WorkerSupervisor } from './worker-supervisor.ts';
 import { viewWorker } from './worker-view.ts';
 
 type WorkerRoutes =
-  | 'workers.list' | 'workers.add' | 'workers.get' | 'workers.events' | 'workers.accept-key' | 'workers.revoke-key' | 'workers.admission'
+  | 'workers.list' | 'workers.add' | 'workers.enrol' | 'workers.get' | 'workers.events' | 'workers.accept-key' | 'workers.revoke-key' | 'workers.admission'
   | 'workers.reconnect' | 'workers.remove';
 
 export function workerHandlers({ db, registry }: { db: Db; registry: WorkerRegistry }): Pick<Handlers, WorkerRoutes> {
@@ -16,6 +16,11 @@ export function workerHandlers({ db, registry }: { db: Db; registry: WorkerRegis
   return {
     'workers.list': async () => ({ items: registry.all().map(view) }),
     'workers.add': async ({ body }) => view(await registry.add(body)),
+    'workers.enrol': async ({ body }) => {
+      const { worker, token, expiresAt } = await registry.enrol(body);
+      return { worker: view(worker), token, expiresAt: expiresAt.toISOString() };
+    },
+
     'workers.get': async ({ params }) => view(registry.find(params.worker)),
 
     'workers.events': async ({ params, query }) => {

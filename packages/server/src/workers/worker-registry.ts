@@ -2,21 +2,25 @@ import type { HelixConfig, WorkerConfig } from '@helixcode/protocol/config/helix
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { newId, type ServerId, type WorkerId } from '@helixcode/protocol/ids';
 import type { WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import { ENROLMENT_TOKEN_PREFIX } from '@helixcode/protocol/worker/dial-in';
 import type { WorkerAdmission } from '@helixcode/protocol/worker/worker-state';
 import type { Logger } from 'pino';
 import type { SecretBox } from '../auth/secret-box.ts';
+import { newSecret, tokenHash } from '../auth/token.ts';
 import { createBatchWriter } from '../db/batch-writer.ts';
 import type { Db } from '../db/db.ts';
 import { appendEvents } from '../events/event-log.ts';
 import { createDialGate } from './dial-gate.ts';
+import { insertEnrolment, revokeEnrolments } from './enrolment-sql.ts';
 import type { JobBook, WorkerServices } from './job-book.ts';
 import { createOutputWriter } from './output-writer.ts';
+import type { DialInStream, DialInTransport } from './transports/dial-in-transport.ts';
 import type { WorkerTransport } from './transports/worker-transport.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 import type { HostKeyRow, WorkerAddress, WorkerRow } from './worker-row.ts';
 import {
   acceptHostKey, configureWorker, deleteSecret, insertWorker, listHostKeys, listMetrics, listWorkerNames, listWorkers, type NewWorker, putSecret,
-  readSecret, revokeHostKey, setAdmission, upsertMetrics,
+  readSecret, revokeHostKey, setAdmission, setLabels, upsertMetrics,
 } from './worker-sql.ts';
 import { type LostReason, type SupervisorContext, WorkerSupervisor } from './worker-supervisor.ts';
 
@@ -33,7 +37,7 @@ export interface RegistryOptions {
   log: Logger;
   serverId: ServerId;
   config: HelixConfig['workers'];
-  transports: Record<WorkerRow['transport'], WorkerTransport>;
+  transports: Record<'ssh' | 'local', WorkerTransport> & { 'dial-in': DialInTransport };
   secretBox: SecretBox;
   /** Hash of the agent that workers should run. */
   agentHash: string;
@@ -54,6 +58,22 @@ export interface NewWorkerRequest extends WorkerConfig {
   acceptFingerprint?: string | undefined;
 }
 
+/** A machine that shall come by itself. */
+export interface EnrolmentRequest {
+  name: string;
+  /** Absent: as they were, for a worker that exists. */
+  slots?: number | undefined;
+  labels?: string[] | undefined;
+  validMs: number;
+}
+
+export interface Enrolment {
+  worker: WorkerSupervisor;
+  /** Known to nobody but the one who is given it here. */
+  token: string;
+  expiresAt: Date;
+}
+
 /** All workers of this server, and the link to each. */
 export interface WorkerRegistry extends WorkerPool {
   /** Loads the workers, adds those of the configuration, and begins to dial. */
@@ -62,6 +82,16 @@ export interface WorkerRegistry extends WorkerPool {
   stop(): Promise<void>;
 
   add(request: NewWorkerRequest): Promise<WorkerSupervisor>;
+  /**
+   * Lets one machine join under that name; the token that was made for it before is good no more.
+   * @throws CodedError `worker.exists` when a worker that the server dials has the name
+   */
+  enrol(request: EnrolmentRequest): Promise<Enrolment>;
+  /**
+   * A worker has connected by itself.
+   * @param labels what its operator vouches for on the machine; absent: what the server has
+   */
+  takeDialIn(worker: WorkerId, stream: DialInStream, labels: string[] | undefined): void;
   /** @throws CodedError `worker.not_found` */
   find(idOrName: string): WorkerSupervisor;
   all(): WorkerSupervisor[];
@@ -214,6 +244,47 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       const supervisor = supervise(row, []);
       supervisor.start();
       return supervisor;
+    },
+
+    async enrol({ name, slots, labels, validMs }) {
+      const known = [...supervisors.values()].find(({ row }) => row.name === name);
+      if (known && known.row.transport !== 'dial-in')
+        throw new CodedError('worker.exists', `there is already a worker named ${name}, which the server dials`, {
+          next: `helix workers show ${name}`,
+        });
+      const worker =
+        known ??
+        supervise(
+          await insert({ id: newId('worker'), name, transport: 'dial-in', slots, labels: labels ?? [], address: {} }, undefined),
+          [],
+        );
+      if (known && (slots !== undefined || labels)) {
+        const { row } = known;
+        const as = { transport: row.transport, address: row.address, slots: slots ?? row.slots ?? undefined, labels: labels ?? row.labels };
+        known.row = { ...row, slots: as.slots ?? null };
+        known.setLabels(as.labels);
+        await configureWorker(db, row.id, as);
+      }
+      if (!known) worker.start();
+      const token = newSecret(ENROLMENT_TOKEN_PREFIX);
+      const expiresAt = await db.tx(async (tx) => {
+        await revokeEnrolments(tx, worker.row.id);
+        return insertEnrolment(tx, tokenHash(token), worker.row.id, validMs);
+      });
+      return { worker, token, expiresAt };
+    },
+
+    takeDialIn(id, stream, labels) {
+      const supervisor = supervisors.get(id);
+      if (supervisor && labels && labels.join() !== supervisor.row.labels.join()) {
+        supervisor.setLabels(labels);
+        setLabels(db, id, labels).catch((error: unknown) =>
+          log.warn({ err: error, worker: id }, 'the labels of a worker could not be written'),
+        );
+      }
+      // Before the old link goes: whoever takes its end then finds the new one.
+      transports['dial-in'].offer(id, stream);
+      supervisor?.takeDialIn();
     },
 
     find(idOrName) {

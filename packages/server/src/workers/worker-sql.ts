@@ -8,7 +8,7 @@ import type { HostKeyRow, WorkerAddress, WorkerRow } from './worker-row.ts';
 export interface NewWorker {
   id: WorkerId;
   name: string;
-  transport: 'ssh' | 'local';
+  transport: WorkerRow['transport'];
   address: WorkerAddress;
   slots: number | undefined;
   labels: string[];
@@ -120,6 +120,11 @@ export async function setAdmission(db: Db, id: WorkerId, admission: WorkerAdmiss
     [id, admission],
   );
   return rowCount === 1;
+}
+
+/** Capabilities its operator vouches for, from now on. */
+export async function setLabels(db: Db, id: WorkerId, labels: readonly string[]): Promise<void> {
+  await db.query(`update workers set labels = $2 where id = $1`, [id, labels]);
 }
 
 export async function setAddress(db: Db, id: WorkerId, address: WorkerAddress): Promise<void> {

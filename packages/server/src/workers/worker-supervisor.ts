@@ -1,13 +1,13 @@
 import { CodedError, type ErrorCode, type ErrorFact } from '@helixcode/protocol/errors';
 import type { ServerId, WorkerId } from '@helixcode/protocol/ids';
 import { capabilityLabels, type WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import { redialDelayMs } from '@helixcode/protocol/worker/redial-delay';
 import type { WorkerCommand } from '@helixcode/protocol/worker/worker-state';
 import type { Logger } from 'pino';
 import type { Db } from '../db/db.ts';
 import type { DialGate } from './dial-gate.ts';
 import type { JobBook, WorkerServices } from './job-book.ts';
 import type { OutputWriter } from './output-writer.ts';
-import { redialDelayMs } from './redial-delay.ts';
 import type { SeenHostKey, WorkerTransport } from './transports/worker-transport.ts';
 import { openWorkerLink, type Welcome, type WorkerLink } from './worker-link.ts';
 import { moveWorker } from './worker-moves.ts';
@@ -114,6 +114,18 @@ export class WorkerSupervisor {
     this.#wake?.();
   }
 
+  /** The worker has connected by itself: an older link is dead, be that noticed or not. */
+  takeDialIn(): void {
+    this.#opened?.close(new CodedError('worker.link_lost', `${this.row.name} has dialled in anew`));
+    this.#wake?.();
+  }
+
+  /** Takes over what its operator vouches for now. */
+  setLabels(labels: string[]): void {
+    this.row = { ...this.row, labels };
+    this.#refreshLabels();
+  }
+
   /** Ends the present link and dials anew. */
   redial(why: string): void {
     this.#failures = 0;
@@ -148,7 +160,8 @@ export class WorkerSupervisor {
         // The database is away: the state is told late, the dialling goes on.
         this.#context.log.error({ err: cause, worker: this.row.id }, 'the state of a worker could not be written');
       }
-      if (!this.#isBlocked()) await this.#pause(redialDelayMs(this.#failures++));
+      // Who is waited for comes when it comes, and goes about its pauses itself.
+      if (!this.#isBlocked() && !this.#context.transport.isAwaited) await this.#pause(redialDelayMs(this.#failures++));
     }
   }
 
@@ -159,7 +172,7 @@ export class WorkerSupervisor {
   /** @returns why there is no link (any more) */
   async #dialOnce(signal: AbortSignal): Promise<CodedError> {
     const { db, transport, gate } = this.#context;
-    const leave = await gate.enter(signal);
+    const leave = transport.isAwaited ? () => {} : await gate.enter(signal);
     try {
       // People should see that something happens; a worker that is away is not told of until it shows a sign of life.
       if (this.row.state === 'new' && this.row.transport === 'ssh') await this.move('probe');

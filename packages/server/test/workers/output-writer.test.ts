@@ -1,7 +1,7 @@
 import { newId } from '@helixcode/protocol/ids';
+import { redialDelayMs } from '@helixcode/protocol/worker/redial-delay';
 import type { OutputPiece } from '@helixcode/server/workers/job-book';
 import { joinNeighbours } from '@helixcode/server/workers/output-writer';
-import { redialDelayMs } from '@helixcode/server/workers/redial-delay';
 import { expect, test } from 'vitest';
 
 const attempt = newId('attempt');

@@ -33,6 +33,8 @@ export interface SeenHostKey {
 
 /** One way to reach a worker's daemon. */
 export interface WorkerTransport {
+  /** Whether the worker makes the connection: `connect` then waits for it, and takes nobody's turn at dialling. */
+  readonly isAwaited?: boolean;
   /**
    * @returns the byte stream of the daemon, with nothing of it read; when it breaks with a known cause, its `error` is a
    *   `CodedError`
