@@ -346,15 +346,18 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       for (const { attempt } of jobs) supervisor.link?.cancel(attempt, REMOVE_GRACE_MS);
       // What was cancelled needs its daemon until it is dead.
       if (jobs.length > 0 && supervisor.link) await new Promise((resolve) => setTimeout(resolve, REMOVE_GRACE_MS + 500));
-      await supervisor.stop();
+      const transport = transports[row.transport];
+      if (!transport.isAwaited) await supervisor.stop();
       let isUninstalled = true;
       try {
         const target = { worker: row, password: await passwordOf(row), hostKeys: supervisor.hostKeys };
-        await transports[row.transport].uninstall(target, AbortSignal.timeout(UNINSTALL_WITHIN_MS));
+        await transport.uninstall(target, AbortSignal.timeout(UNINSTALL_WITHIN_MS));
       } catch (error) {
         if (!force) {
-          if (row.state === 'up' || row.state === 'degraded') await supervisor.move('drop', { code: 'worker.link_lost', message: 'removing it failed' });
-          supervisor.start();
+          if (!transport.isAwaited) {
+            if (row.state === 'up' || row.state === 'degraded') await supervisor.move('drop', { code: 'worker.link_lost', message: 'removing it failed' });
+            supervisor.start();
+          }
           throw new CodedError('worker.unreachable', `${row.name} could not be cleaned up: ${error instanceof Error ? error.message : String(error)}`, {
             next: `helix workers remove ${row.name} --force`,
             cause: error,
@@ -363,6 +366,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
         isUninstalled = false;
         log.warn({ err: error, worker: row.id }, 'a worker was removed without being cleaned up');
       }
+      await supervisor.stop();
       await letGo(supervisor, { code: 'worker.not_found', message: `worker ${row.name} was removed` });
       return isUninstalled;
     },

@@ -23,6 +23,15 @@ const REFUSAL_BYTES = 64 * 1024;
 /** @see RFC 6455, 1.3: what the server puts behind our key, to show that it speaks this protocol */
 const ACCEPT_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
+/** What a server says of an address where no workers dial in. */
+const ELSEWHERE: ReadonlySet<string> = new Set([
+  'api.host_refused',
+  'api.method_not_allowed',
+  'api.not_found',
+  'auth.token_missing',
+  'auth.token_refused',
+]);
+
 export interface DialRequest {
   /** Where the server is found. */
   url: string;
@@ -131,7 +140,8 @@ async function refusalIn(url: string, response: IncomingMessage): Promise<CodedE
     // What has arrived is looked at.
   }
   const problem = parse(text) as { code?: unknown; detail?: unknown; next?: unknown } | undefined;
-  if (typeof problem?.code !== 'string' || !isErrorCode(problem.code)) return notOurs(url, `it answers with status ${statusCode}`);
+  if (typeof problem?.code !== 'string' || !isErrorCode(problem.code) || ELSEWHERE.has(problem.code))
+    return notOurs(url, `it answers with status ${statusCode}`);
   return new CodedError(problem.code, String(problem.detail), { next: typeof problem.next === 'string' ? problem.next : undefined });
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodedError, type ErrorCode } from '@helixcode/protocol/errors';
@@ -11,13 +11,14 @@ import { stopDaemon } from '../attach/stop-daemon.ts';
 import { lockOwner, takeDaemonLock } from '../home/daemon-lock.ts';
 import { workerHome } from '../home/worker-home.ts';
 import { readIfThere } from '../home/write-file.ts';
+import { killLeftovers } from '../jobs/process-table.ts';
 import { storeAgent } from './agent-store.ts';
 import { type DialledServer, dialServer, fetchAgentOf } from './dial-server.ts';
 import { type JoinedServer, JoinedServerFile } from './joined-server.ts';
 import type { WebSocketStream } from './web-socket-stream.ts';
 
 /** A link that lasted so long was a good one: the next dial is the first of its kind. */
-const GOOD_LINK_MS = 10_000;
+const GOOD_LINK_MS = 2_000;
 /** Silence of this many beats ends the link; and never less than this, as a daemon may take a while to start. */
 const BEATS_UNTIL_DROPPED = 3;
 const SHORTEST_SILENCE_MS = 5_000;
@@ -173,12 +174,13 @@ class Joiner {
     }
   }
 
-  /** Ends the daemon and deletes what the worker had, as the server has asked for. */
+  /** Ends the daemon and its jobs and deletes what the worker had, as the server has asked for. */
   async #leave(): Promise<void> {
     const worker = this.#file.read()?.worker;
     if (worker === undefined) return;
     const home = workerHome(worker);
     await stopDaemon(home);
+    killLeftovers(new Set(existsSync(home.jobsFolder) ? readdirSync(home.jobsFolder) : []));
     rmSync(home.runFolder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   }
 

@@ -18,6 +18,7 @@ export interface DialInTransport extends WorkerTransport {
 /** @param patienceMs how long `connect` waits for a worker before it says that there is none */
 export function createDialInTransport(patienceMs: number): DialInTransport {
   const offered = new Map<WorkerId, DialInStream>();
+  const linked = new Map<WorkerId, DialInStream>();
   const waiting = new Map<WorkerId, (stream: DialInStream) => void>();
 
   const take = async (worker: WorkerId, signal: AbortSignal): Promise<DialInStream | undefined> => {
@@ -48,14 +49,16 @@ export function createDialInTransport(patienceMs: number): DialInTransport {
         throw new CodedError('worker.unreachable', `${worker.name} does not dial in`, {
           next: `see on the machine that \`helix worker join\` runs; without a token there, \`helix workers enrol ${worker.name}\` makes one`,
         });
+      linked.set(worker.id, stream);
+      stream.once('close', () => {
+        if (linked.get(worker.id) === stream) linked.delete(worker.id);
+      });
       await ears.onStep('connect');
       return stream;
     },
 
-    async uninstall({ worker }, signal) {
-      const wasHere = worker.state === 'up' || worker.state === 'degraded' || worker.state === 'connecting';
-      // Its link has just been closed, so that it comes again at once.
-      const stream = wasHere || offered.has(worker.id) ? await take(worker.id, signal) : undefined;
+    async uninstall({ worker }) {
+      const stream = linked.get(worker.id);
       if (!(await stream?.sayGoodbye(CLOSED_AS_REMOVED, 'removed')))
         throw new CodedError('worker.unreachable', `${worker.name} does not dial in; it will be told when it does`);
     },

@@ -41,7 +41,7 @@ export interface WorkerTransport {
    * @throws CodedError what kept it from being reached, and what to do about it
    */
   connect(target: DialTarget, ears: DialEars, signal: AbortSignal): Promise<Duplex>;
-  /** Deletes what was installed. The daemon must have been told to end. */
+  /** Deletes what was installed. The link must be closed; where the worker makes it, it must be open, for nobody else can tell it. */
   uninstall(target: DialTarget, signal: AbortSignal): Promise<void>;
   /** How a person would name the machine. */
   addressOf(worker: WorkerRow): string;
