@@ -1,11 +1,13 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createServer as createTlsServer } from 'node:tls';
 import type { WorkerView } from '@helixcode/protocol/api/views';
 import type { WorkerState } from '@helixcode/protocol/worker/worker-state';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type FaultProxy, givenFaultProxy } from '../../packages/server/test/support/fault-proxy.ts';
 import { freePort } from '../../packages/server/test/support/sshd.ts';
 import { readText, runTask, snapshotOf } from '../support/hand-in.ts';
@@ -15,9 +17,12 @@ import { daemonOf, processesWith } from '../support/processes.ts';
 import { givenHome, removeServer, type ServerProcess, startServer } from '../support/server-process.ts';
 import { eventOf, newestEvent, outputReaches, taskIsSettled } from '../support/wait-for.ts';
 
+const noOpenssl = spawnSync('openssl', ['version']).status !== 0;
 const LINES = 3_000;
-/** In twenty gulps, with a pause after each. */
-const COMMAND = `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo "out $i"; echo "err $i" >&2; [ $((i % 150)) = 0 ] && sleep 0.3; done; exit 7`;
+/** In thirty gulps with a pause after each; before the last ten it waits for the file `gate`. */
+const printLines = (gate: string): string =>
+  `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo "out $i"; echo "err $i" >&2; [ $((i % 100)) = 0 ] && sleep 0.1;
+   while [ $i = 2000 ] && ! [ -e '${gate}' ]; do sleep 0.1; done; done; exit 7`;
 const linesOf = (stream: string, count = LINES): string => Array.from({ length: count }, (_, index) => `${stream} ${index + 1}\n`).join('');
 
 const home = givenHome();
@@ -34,9 +39,8 @@ beforeAll(async () => {
   proxy = await givenFaultProxy(Number(environment['HELIX_PORT']));
   url = `http://127.0.0.1:${proxy.port}`;
 }, 60_000);
+afterEach(() => proxy.heal());
 afterAll(async () => {
-  proxy?.heal();
-
   await removeServer(server);
 
   await Promise.all(joiners.map((joiner) => joiner.kill()));
@@ -86,7 +90,8 @@ async function expectExact(task: string): Promise<void> {
 
 test('a job on a worker that dials in gives every byte once, whatever is killed or cut while it runs [W2] [W7]', async () => {
   const { worker, joiner } = await givenJoined('survivor', { byHelix: true });
-  const task = await submit(worker, COMMAND);
+  const gate = path.join(home, 'survivor-gate');
+  const task = await submit(worker, printLines(gate));
   const reaches = (line: number): Promise<void> => outputReaches(server.client, task, linesOf('out', line).length);
 
   await reaches(200);
@@ -113,7 +118,8 @@ test('a job on a worker that dials in gives every byte once, whatever is killed 
   await whenMoved(worker, 'degraded', cut);
   await whenMoved(worker, 'suspect', cut);
   expect(await server.client.call('tasks.get', { params: { task } })).toMatchObject({ state: 'running', attempt: { unknown: true } });
-  // Longer than the worker's own patience: it has dialled anew by then.
+  // It ends while nobody is linked; and that is longer than the worker's own patience, so that it dials anew.
+  writeFileSync(gate, '');
   await sleep(4_500);
   proxy.heal();
   await whenMoved(worker, 'up', cut);
@@ -144,7 +150,8 @@ test('code reaches a worker that dials in, and large output comes back, over the
 test('an agent that the server has replaced makes room for the new one, and running jobs go on [W2] [W3]', async () => {
   const { worker, joiner } = await givenJoined('upgraded');
   const newest = worker.agent ?? '';
-  const task = await submit(worker, COMMAND.replace('sleep 0.3', 'sleep 0.1'));
+  const gate = path.join(home, 'upgraded-gate');
+  const task = await submit(worker, printLines(gate));
   await outputReaches(server.client, task, linesOf('out', 200).length);
 
   // The machine as it would be before an upgrade of the server: an older agent, joiner and daemon.
@@ -165,10 +172,12 @@ test('an agent that the server has replaced makes room for the new one, and runn
   expect(readFileSync(`/proc/${old.pid}/cmdline`, 'utf8')).toContain(`/agents/${newest}.cjs`);
   expect(daemonOf(folderOf('upgraded'), worker.id)).not.toBe(oldDaemon);
   expect(await server.client.call('workers.get', { params: { worker: worker.id } })).toMatchObject({ agent: newest, state: 'up' });
+  expect(await server.client.call('tasks.get', { params: { task } })).toMatchObject({ state: 'running' });
+  writeFileSync(gate, '');
   await expectExact(task);
 }, 60_000);
 
-test('the token of a worker is readable by its owner only, and stands in no command line, environment or log', async () => {
+test('the token of a worker is readable by its owner only, stands in no command line and no log, and the daemon inherits none', async () => {
   const token = await enrol('discreet');
   const { id } = await server.client.call('workers.get', { params: { worker: 'discreet' } });
   join('discreet', { env: { HELIX_ENROL_TOKEN: token, WORKER_CAPABILITIES: 'gpu, big-disk' } });
@@ -246,11 +255,14 @@ test('a machine enrolled in place of another takes its name, and the other is re
   const { worker, joiner } = await givenJoined('seat');
   await joiner.kill();
   const before = await newestEvent(server.client);
-  join('seat-2', { token: await enrol('seat') });
+  const tokenFile = path.join(home, 'enrol-token');
+  writeFileSync(tokenFile, `${await enrol('seat')}\n`);
+  join('seat-2', { env: { HELIX_ENROL_TOKEN_FILE: tokenFile, HELIX_SERVER_URL: url } });
   await whenMoved(worker, 'up', before);
   const old = join('seat');
   expect(await old.ended).toBe(4);
-  expect(old.said()).toContain('another machine was enrolled as worker seat in place of this one (worker.token_refused)');
+  expect(old.said()).toContain('another machine was enrolled as worker seat in place of this one (worker.removed)');
+  expect(daemonOf(folderOf('seat'), worker.id)).toBeUndefined();
 }, 30_000);
 
 test('a wrong address says what is wrong with it', async () => {
@@ -267,6 +279,37 @@ test('a wrong address says what is wrong with it', async () => {
   expect(await join(`${url}/elsewhere`)).toContain('is no HelixCode server that workers dial in to: it answers with status');
   expect(await join(url.replace('http:', 'https:'))).toContain('does not speak TLS as this machine does (server.certificate_refused)');
 }, 30_000);
+
+test.skipIf(noOpenssl)('through TLS a certificate must be trusted, and its authority can be named', async () => {
+  const file = (name: string): string => path.join(home, name);
+  const subject = ['-subj', '/CN=helix', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const output = ['-keyout', file('tls.key'), '-out', file('tls.pem')];
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', ...subject, ...output], {
+    stdio: 'ignore',
+  });
+  const front = createTlsServer({ key: readFileSync(file('tls.key')), cert: readFileSync(file('tls.pem')) }, (near) => {
+    const far = connect(Number(environment['HELIX_PORT']), '127.0.0.1');
+    near.pipe(far).pipe(near);
+    near.on('error', () => far.destroy());
+    far.on('error', () => near.destroy());
+  });
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void front.close());
+  const https = `https://127.0.0.1:${(front.address() as AddressInfo).port}`;
+  const token = await enrol('sealed');
+  const { id } = await server.client.call('workers.get', { params: { worker: 'sealed' } });
+
+  const distrustful = startJoiner(https, { folder: folderOf('sealed'), token });
+  joiners.push(distrustful);
+  expect(await distrustful.ended).toBe(7);
+  expect(distrustful.said()).toContain(
+    `the certificate of ${https} is signed by itself, and this machine does not trust it (server.certificate_refused)`,
+  );
+  expect(distrustful.said()).toContain(`next: NODE_EXTRA_CA_CERTS=authority.pem helix worker join ${https}`);
+
+  joiners.push(startJoiner(https, { folder: folderOf('sealed'), token, env: { NODE_EXTRA_CA_CERTS: file('tls.pem') } }));
+  await whenMoved({ id }, 'up', 0);
+});
 
 function logOf(name: string, { id }: Pick<WorkerView, 'id'>): string {
   const run = path.join(folderOf(name), 'run');

@@ -78,7 +78,7 @@ export async function openDialInDoor({ db, registry, bundle, heartbeatMs }: Dial
     const next = `helix workers enrol ${name}`;
     if (state === 'removed') throw new CodedError('worker.removed', `worker ${name} was removed from the pool`, { next });
     if (worker.is_revoked)
-      throw new CodedError('worker.token_refused', `another machine was enrolled as worker ${name} in place of this one`, { next });
+      throw new CodedError('worker.removed', `another machine was enrolled as worker ${name} in place of this one`, { next });
     if (state === 'blocked' && reason)
       throw new CodedError(reason.code, `worker ${name} is blocked: ${reason.message}`, {
         next: reason.next ?? `helix workers reconnect ${name}`,
