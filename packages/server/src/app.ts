@@ -17,12 +17,14 @@ import { createHttpServer } from './http/http-server.ts';
 import { watchLoopDelay } from './loop-delay.ts';
 import { createBlobStore } from './projects/blob-store.ts';
 import { createCommitFiles } from './projects/commit-files.ts';
+import { createCheckpointRefs } from './projects/checkpoint-refs.ts';
 import { createMirrors } from './projects/mirror.ts';
 import { createProjectHandlers } from './projects/project-handlers.ts';
 import { createUploadPack } from './projects/upload-pack.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { readServerId } from './server-identity.ts';
 import { openAttemptBook } from './tasks/attempt-book.ts';
+import { createCheckpoints } from './tasks/checkpoints.ts';
 import { startTaskEngine } from './tasks/task-engine.ts';
 import { taskHandlers } from './tasks/task-handlers.ts';
 import { createLocalTransport } from './workers/transports/local-transport.ts';
@@ -106,6 +108,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     engine: openEngine.promise,
   });
   const { context, startDriver } = tasks;
+  const checkpoints = createCheckpoints({ ...context, refs: createCheckpointRefs(mirrors) });
   const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
 
   const loopDelay = watchLoopDelay();
@@ -121,7 +124,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       }),
       ...workerHandlers({ db, registry }),
       ...createProjectHandlers({ db, mirrors, wakeEvents }),
-      ...taskHandlers({ ...context, workers: registry, startDriver, openBlob: async (key) => (await blobs.open(key))?.content }),
+      ...taskHandlers({ ...context, workers: registry, startDriver, checkpoints, openBlob: async (key) => (await blobs.open(key))?.content }),
       ...eventHandlers(tail),
     },
   });
@@ -131,7 +134,10 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   engine.then(openEngine.resolve, openEngine.reject);
   await registry.start({
     book,
-    services: { openUploadPack: createUploadPack(mirrors), readBlob: blobs.readBlob, writeBlob: blobs.writeBlob },
+    services: {
+      openUploadPack: createUploadPack(mirrors), readBlob: blobs.readBlob, writeBlob: blobs.writeBlob,
+      storeCheckpoint: checkpoints.storeCheckpoint, missCheckpoint: checkpoints.missCheckpoint,
+    },
     whenLost: async (worker, reason) => {
       blobs.dropProducer(worker);
       await book.loseWorker(worker, reason);

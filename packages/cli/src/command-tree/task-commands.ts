@@ -52,6 +52,35 @@ export const tasks = buildRouteMap({
       parameters: { positional: { kind: 'tuple', parameters: [task] } },
       docs: { brief: 'Cancel a task and everything below it' },
     }),
+    checkpoint: buildCommand({
+      loader: () => import('../commands/tasks-checkpoint.ts'),
+      parameters: {
+        flags: {
+          name: {
+            kind: 'parsed',
+            parse: text,
+            optional: true,
+            placeholder: 'name',
+            brief: 'A name to roll back to; one name may stand for all parts of a task',
+          },
+        },
+        positional: { kind: 'tuple', parameters: [task] },
+      },
+      docs: { brief: 'Record the files of a running task, uncommitted ones too' },
+    }),
+    checkpoints: buildCommand({
+      loader: () => import('../commands/tasks-checkpoints.ts'),
+      parameters: { positional: { kind: 'tuple', parameters: [task] } },
+      docs: { brief: 'The checkpoints of a task and of its parts' },
+    }),
+    rollback: buildCommand({
+      loader: () => import('../commands/tasks-rollback.ts'),
+      parameters: {
+        flags: { to: { kind: 'parsed', parse: text, placeholder: 'checkpoint', brief: 'Number or name of a checkpoint; 0 is the commit itself' } },
+        positional: { kind: 'tuple', parameters: [task] },
+      },
+      docs: { brief: 'Take a task back to a checkpoint; what runs starts again from there' },
+    }),
     retry: buildCommand({
       loader: () => import('../commands/tasks-retry.ts'),
       parameters: {

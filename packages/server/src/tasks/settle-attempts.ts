@@ -42,7 +42,8 @@ export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' |
   for (const attempt of attempts) {
     const leaf = leaves.get(attempt.task_id);
     if (leaf?.parent_id && attempt.wall_ms !== null) context.leafTimes.note(leaf.parent_id, attempt.wall_ms);
-    if (leaf?.state !== 'running' || moves.has(leaf.id)) continue;
+    // A fenced attempt may end as it likes: its task has gone on without it.
+    if (leaf?.state !== 'running' || attempt.fenced || moves.has(leaf.id)) continue;
     const judged = judgeAttempt(leaf, attempt);
     if (judged) moves.set(leaf.id, { id: leaf.id, ...judged });
   }

@@ -307,6 +307,11 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       ),
     assign: (worker, attempt, spec, secrets) => supervisors.get(worker)?.link?.assign(attempt, spec, secrets),
     cancel: (worker, attempt, graceMs) => supervisors.get(worker)?.link?.cancel(attempt, graceMs),
+    checkpoint(worker, attempt, request, limits) {
+      const link = supervisors.get(worker)?.link;
+      link?.checkpoint(attempt, request, limits);
+      return link !== undefined;
+    },
     onChange: (listener) => void listeners.push(listener),
   };
   return registry;

@@ -25,6 +25,7 @@ export function givenRecordingPool(): RecordingPool {
       for (const wake of waiting.splice(0)) wake();
     },
     cancel: (worker, attempt) => void pool.cancelled.push({ worker, attempt }),
+    checkpoint: () => false,
     onChange: (listener) => void listeners.push(listener),
     async nextAssigned() {
       while (pool.assigned.length <= taken) await new Promise<void>((resolve) => waiting.push(resolve));

@@ -16,6 +16,7 @@ import { Launcher } from '../jobs/launcher.ts';
 import { ServerTunnels } from '../link/server-tunnels.ts';
 import { Session, type SessionHost } from '../link/session.ts';
 import { Blobs } from '../workspace/blobs.ts';
+import { Checkpoints } from '../workspace/checkpoints.ts';
 import { Git, writeGitConfig } from '../workspace/git.ts';
 import { RepoCache } from '../workspace/repo-cache.ts';
 import { SetupCache } from '../workspace/setup-cache.ts';
@@ -65,7 +66,8 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
   const jobs = new JobTable(home, around);
   const pool = new WorktreePool(home.treesFolder, git, repos, () => jobs.leasedTrees());
   const setups = new SetupCache(home.setupsFolder, git, blobs, pool, () => finder.platform(), log);
-  const workspaces = new Workspaces({ home, repos, pool, setups, blobs, environment });
+  const checkpoints = new Checkpoints(git, repos, tunnels);
+  const workspaces = new Workspaces({ home, repos, pool, setups, blobs, checkpoints, environment });
 
   const close = (why: string): void => {
     log(`daemon ends: ${why}`);

@@ -140,6 +140,8 @@ export class Session {
         return this.#tryFor(message.attempt, () => this.#host.jobs.cancel(message.attempt, message.graceMs));
       case 'forget':
         return this.#tryFor(message.attempt, () => this.#host.jobs.forget(message.attempt));
+      case 'checkpoint':
+        return void this.#checkpoint(message);
       case 'open':
         return this.#open(message);
       case 'ack':
@@ -165,6 +167,18 @@ export class Session {
     if (!job || !(stream === 'out' || stream === 'err' || stream.startsWith('file:')))
       return this.#socket.send({ t: 'close', ch, error: 'absent' });
     this.#streams.set(ch, new FileChannel(this.#socket, job, message, () => this.#streams.delete(ch)));
+  }
+
+  async #checkpoint({ attempt, request, limits }: ServerMessage & { t: 'checkpoint' }): Promise<void> {
+    try {
+      const job = this.#host.jobs.find(attempt);
+      if (!job) throw new CodedError('checkpoint.refused', 'the job is not on this worker');
+      await job.checkpoint({ cause: 'asked', request, limits });
+    } catch (error) {
+      const code = error instanceof CodedError ? error.code : 'checkpoint.failed';
+      if (!(error instanceof CodedError)) this.#host.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      this.#socket.send({ t: 'unrecorded', attempt, request, code, message: error instanceof Error ? error.message : String(error) });
+    }
   }
 
   /** What is wrong with one job is said of that job; the link goes on. */
