@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   'job.command_failed': { http: 422, retryable: false, exit: 5 },
   'job.lost': { http: 409, retryable: true, exit: 5 },
   'job.recalled': { http: 409, retryable: true, exit: 5 },
+  'job.replaced': { http: 409, retryable: false, exit: 5 },
   'job.spec_differs': { http: 409, retryable: false, exit: 1 },
   'job.start_failed': { http: 422, retryable: true, exit: 5 },
   'job.timed_out': { http: 422, retryable: false, exit: 5 },

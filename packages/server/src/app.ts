@@ -104,6 +104,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     db, log, wakeEvents, projectFiles,
     pool: registry,
     outputLimitBytes: settings.logs.outputLimitBytes,
+    lostAfterMs: settings.workers.lostAfterMs,
     nameOfWorker: registry.nameOfWorker,
     engine: openEngine.promise,
   });
@@ -124,7 +125,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       }),
       ...workerHandlers({ db, registry }),
       ...createProjectHandlers({ db, mirrors, wakeEvents }),
-      ...taskHandlers({ ...context, workers: registry, startDriver, checkpoints, openBlob: async (key) => (await blobs.open(key))?.content }),
+      ...taskHandlers({ ...context, workers: registry, startDriver, checkpoints, lostAfterMs: settings.workers.lostAfterMs, nameOfWorker: registry.nameOfWorker, openBlob: async (key) => (await blobs.open(key))?.content }),
       ...eventHandlers(tail),
     },
   });
@@ -138,9 +139,10 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       openUploadPack: createUploadPack(mirrors), readBlob: blobs.readBlob, writeBlob: blobs.writeBlob,
       storeCheckpoint: checkpoints.storeCheckpoint, missCheckpoint: checkpoints.missCheckpoint,
     },
-    whenLost: async (worker, reason) => {
+    whenLost: async (worker, reason, isRemoved) => {
       blobs.dropProducer(worker);
-      await book.loseWorker(worker, reason);
+      // What ran on one that is merely silent goes on as its policy says.
+      if (isRemoved) await book.loseWorker(worker, reason);
     },
   });
   const watch = postgres && watchDatabase(postgresFolder, db, log);

@@ -52,6 +52,16 @@ export const tasks = buildRouteMap({
       parameters: { positional: { kind: 'tuple', parameters: [task] } },
       docs: { brief: 'Cancel a task and everything below it' },
     }),
+    resume: buildCommand({
+      loader: () => import('../commands/tasks-resume.ts'),
+      parameters: {
+        flags: {
+          elsewhere: { kind: 'boolean', optional: true, withNegated: false, brief: 'Start the part whose worker is away on another worker' },
+        },
+        positional: { kind: 'tuple', parameters: [task] },
+      },
+      docs: { brief: 'Let a paused task go on without the worker it waits for' },
+    }),
     checkpoint: buildCommand({
       loader: () => import('../commands/tasks-checkpoint.ts'),
       parameters: {

@@ -26,6 +26,7 @@ export const ROUTE_PATHS = {
   'tasks.output': { method: 'GET', path: '/tasks/:task/output' },
   'tasks.cancel': { method: 'POST', path: '/tasks/:task/cancel' },
   'tasks.retry': { method: 'POST', path: '/tasks/:task/retry' },
+  'tasks.resume': { method: 'POST', path: '/tasks/:task/resume' },
   'tasks.checkpoint': { method: 'POST', path: '/tasks/:task/checkpoints' },
   'tasks.checkpoints': { method: 'GET', path: '/tasks/:task/checkpoints' },
   'tasks.rollback': { method: 'POST', path: '/tasks/:task/rollback' },

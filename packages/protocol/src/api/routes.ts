@@ -169,6 +169,12 @@ export const ROUTES = {
     summary: 'Runs a failed or cancelled task again; finished subtasks keep their results',
     answer: taskView, status: 200, errors: ['task.not_found', 'task.move_refused'],
   },
+  'tasks.resume': {
+    ...ROUTE_PATHS['tasks.resume'], tag: 'tasks',
+    summary: 'Lets a paused task go on without the worker it waits for, optionally starting the critical part elsewhere',
+    body: z.strictObject({ elsewhere: z.boolean().default(false) }),
+    answer: taskView, status: 200, errors: ['task.not_found', 'task.move_refused'],
+  },
   'tasks.checkpoint': {
     ...ROUTE_PATHS['tasks.checkpoint'], tag: 'tasks',
     summary: 'Takes a snapshot of the checkout of a running task, or of each running part of a divided one',

@@ -105,6 +105,7 @@ export interface AttemptStanding {
   state: AttemptState;
   is_complete: boolean;
   cancel_asked: boolean;
+  fenced: ErrorFact | null;
   streams: Record<string, number>;
   /** Stream → bytes stored so far. */
   stored: Record<string, number>;
@@ -113,7 +114,7 @@ export interface AttemptStanding {
 /** How far attempts and their output are stored. */
 export async function readStandings(db: Db, attempts: AttemptId[]): Promise<AttemptStanding[]> {
   const { rows } = await db.query<AttemptStanding>(
-    `select a.id, a.task_id, a.state, a.is_complete, a.cancel_asked, a.streams,
+    `select a.id, a.task_id, a.state, a.is_complete, a.cancel_asked, a.fenced, a.streams,
             coalesce((select jsonb_object_agg(s.stream, s.length)
                         from (select c.stream, max(c.off + octet_length(c.data)) as length from output_chunks c
                                where c.attempt_id = a.id group by c.stream) s), '{}') as stored
@@ -202,7 +203,8 @@ export async function askCancel(db: Db, tasks: TaskId[], keep: AttemptId | undef
 }
 
 /**
- * Takes attempts out of the count: whatever becomes of them, their task goes on without them.
+ * Takes attempts out of the count: whatever becomes of them, their task goes on without them. What has not begun yet is
+ * not to begin later.
  *
  * @param of all of a task that count, or some of them
  * @param stop whether they are asked to end too
@@ -214,7 +216,7 @@ export async function fenceAttempts(
   stop: boolean,
 ): Promise<{ id: AttemptId; worker_id: WorkerId; number: number }[]> {
   const { rows } = await db.query<{ id: AttemptId; worker_id: WorkerId; number: number }>(
-    `update task_attempts set fenced = $3, cancel_asked = cancel_asked or $4
+    `update task_attempts set fenced = $3, cancel_asked = cancel_asked or $4 or state = 'assigned'
       where task_id = $1 and ($2::text[] is null or id = any($2)) and not is_complete and fenced is null
       returning id, worker_id, number`,
     [of.task, of.attempts ?? null, JSON.stringify(reason), stop],
@@ -228,6 +230,16 @@ export async function loseAttempts(db: Db, worker: WorkerId, reason: object): Pr
     `update task_attempts set state = 'lost', reason = $2, is_complete = true, finished_at = now()
       where worker_id = $1 and not is_complete returning *`,
     [worker, JSON.stringify(reason)],
+  );
+  return rows;
+}
+
+/** The same of some attempts. */
+export async function loseAttemptsById(db: Db, attempts: AttemptId[], reason: object): Promise<AttemptRow[]> {
+  const { rows } = await db.query<AttemptRow>(
+    `update task_attempts set state = 'lost', reason = $2, is_complete = true, finished_at = now()
+      where id = any($1) and not is_complete returning *`,
+    [attempts, JSON.stringify(reason)],
   );
   return rows;
 }

@@ -8,15 +8,16 @@ import { listAttempts, listAttemptsOfTask, readStreamLength } from './attempt-sq
 import type { Checkpoints } from './checkpoints.ts';
 import { cancelTask } from './cancel-task.ts';
 import { readRange } from './read-stream.ts';
+import { resumeTask } from './resume-task.ts';
 import { retryTask } from './retry-task.ts';
 import { submitTask } from './submit-task.ts';
 import { rollbackTask } from './rollback-task.ts';
-import type { TaskContext } from './task-context.ts';
 import type { AttemptRow, TaskRow } from './task-row.ts';
 import { getTask, listRoots, listTree, readDocument } from './task-sql.ts';
+import type { SilenceContext } from './watch-silence.ts';
 import { viewTask, viewTree, type WorkerNames } from './task-view.ts';
 
-export interface TaskHandlerDeps extends TaskContext {
+export interface TaskHandlerDeps extends SilenceContext {
   workers: WorkerNames;
   checkpoints: Pick<Checkpoints, 'take' | 'list'>;
   startDriver(task: TaskRow): void;
@@ -25,7 +26,7 @@ export interface TaskHandlerDeps extends TaskContext {
 }
 
 type TaskRoutes =
-  | 'tasks.submit' | 'tasks.list' | 'tasks.get' | 'tasks.output' | 'tasks.cancel' | 'tasks.retry' | 'tasks.checkpoint' | 'tasks.checkpoints' | 'tasks.rollback' | 'tasks.junit'
+  | 'tasks.submit' | 'tasks.list' | 'tasks.get' | 'tasks.output' | 'tasks.cancel' | 'tasks.retry' | 'tasks.checkpoint' | 'tasks.checkpoints' | 'tasks.rollback' | 'tasks.resume' | 'tasks.junit'
   | 'tasks.coverage' | 'tasks.artifact';
 
 export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> {
@@ -73,6 +74,7 @@ export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> 
     'tasks.retry': async ({ params }) => view(await retryTask(deps, checkId(params.task))),
     'tasks.checkpoint': async ({ params, body }) => ({ items: await deps.checkpoints.take(checkId(params.task), body.name) }),
     'tasks.checkpoints': async ({ params }) => ({ items: await deps.checkpoints.list(checkId(params.task)) }),
+    'tasks.resume': async ({ params, body }) => view(await resumeTask(deps, checkId(params.task), body.elsewhere)),
     'tasks.rollback': async ({ params, body }) => view(await rollbackTask(deps, checkId(params.task), body.to)),
     'tasks.junit': ({ params }) => documentOf(params.task, 'junit', 'merged JUnit file'),
     'tasks.coverage': ({ params }) => documentOf(params.task, 'coverage', 'coverage record'),

@@ -63,6 +63,8 @@ export interface WorkerLink {
   checkpoint(attempt: AttemptId, request: string, limits: CheckpointLimits): void;
   /** Jobs that are on the worker or wait for a slot of it, and are not over, as far as is known here. */
   liveJobs(): number;
+  /** When the worker last said anything, by `performance.now()`. */
+  heardAtMs(): number;
   probe(): void;
   /** Ends the daemon; its jobs go on. The link closes when it is gone. */
   shutdown(): void;
@@ -107,11 +109,13 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
   let isWelcome = false;
   let isClosed = false;
   let hasHeard = true;
+  let heardAtMs = performance.now();
   let missedBeats = 0;
 
   const frames: FrameStream = openFrameStream(stream, {
     onFrames(arrived) {
       hasHeard = true;
+      heardAtMs = performance.now();
       if (missedBeats > 0) {
         missedBeats = 0;
         ears.onMissed(0);
@@ -524,6 +528,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
       for (const { report } of jobs.values()) if (!report || !isOver(report.state)) count += 1;
       return count;
     },
+    heardAtMs: () => heardAtMs,
     probe: () => frames.send({ t: 'probe' }),
     shutdown: () => frames.send({ t: 'shutdown' }),
     close,

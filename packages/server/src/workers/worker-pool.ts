@@ -27,6 +27,8 @@ export interface WorkerPool {
   cancel(worker: WorkerId, attempt: AttemptId, graceMs: number): void;
   /** Asks for a checkpoint of a running job. @returns whether there was a link to ask over */
   checkpoint(worker: WorkerId, attempt: AttemptId, request: string, limits: CheckpointLimits): boolean;
+  /** How long nothing has been heard of a worker in milliseconds: 0 while it has a link, and for one that was removed. */
+  silentMs(worker: WorkerId): number;
   /** Called on every change of a worker that may let work be placed (it is up, is opened); ends of jobs are told by the books. */
   onChange(listener: () => void): void;
 }

@@ -25,6 +25,7 @@ create table task_checkpoints (
 alter table distributed_tasks add column restore jsonb;
 -- Of a paused task: why, and which attempt it waits for.
 alter table distributed_tasks add column pause jsonb;
+create index distributed_tasks_paused on distributed_tasks (root_id) where pause is not null;
 
 -- The checkpoint this attempt began at.
 alter table task_attempts add column restore jsonb;
