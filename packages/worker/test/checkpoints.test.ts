@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { givenRepository } from './support/given-repository.ts';
@@ -146,6 +146,21 @@ test('a job without a checkout cannot be recorded, and says so', async () => {
   await isReady(server, one);
   server.send({ t: 'checkpoint', attempt: one, request: 'r1', limits });
   expect(await server.hears('unrecorded')).toMatchObject({ attempt: one, request: 'r1', code: 'checkpoint.refused' });
+});
+
+test('a worker that hears nothing of the server for long enough stops the job itself, and never calls that an end', async () => {
+  const worker = givenWorker();
+  const [one, two] = attempts();
+  const server = await worker.connect();
+  server.assign(one, { command: 'echo ready; sleep 600', stopWithoutServerMs: 500 });
+  server.assign(two, { command: 'echo ready; sleep 2; exit 4' });
+  await isReady(server, one);
+  server.close();
+  const rc = join(worker.jobFolder(one), 'rc');
+  while (!existsSync(rc)) await new Promise((resolve) => setTimeout(resolve, 20));
+  const again = await worker.connect();
+  expect(await again.over(one)).toMatchObject({ state: 'lost', reason: { code: 'job.lost', message: expect.stringContaining('heard nothing of the server') } });
+  expect(await again.over(two)).toMatchObject({ state: 'exited', exitCode: 4 });
 });
 
 test('a snapshot of 10,000 files of which 20 changed is far below a megabyte', async () => {

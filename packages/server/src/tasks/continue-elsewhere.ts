@@ -54,7 +54,10 @@ export async function continueElsewhere(tx: Db, context: Context, attempt: Attem
 export async function readmit(tx: Db, context: Context, attempt: Pick<AttemptOnWorker, 'id' | 'task_id'>): Promise<void> {
   const leaf = await lockTask(tx, attempt.task_id);
   if (isSettled(leaf.state)) {
-    await askCancel(tx, [leaf.id], undefined);
+    const losers = await askCancel(tx, [leaf.id], undefined);
+    tx.afterCommit(() => {
+      for (const { id, worker_id } of losers) context.pool.cancel(worker_id, id, CANCEL_GRACE_MS);
+    });
     return;
   }
   if (leaf.state === 'paused') return;

@@ -110,6 +110,14 @@ test('a result that was there before the worker was given up is not counted twic
   expect((await eventsOf('task.moved')).filter((body) => (body as { command: string }).command === 'complete')).toHaveLength(1);
 });
 
+test('complete: an original that comes back after its replacement has ended is told to stop', async () => {
+  const { task, first, second } = await givenReplaced({});
+  await given.report(second.attempt, { exitCode: 0 });
+  await given.until(task, 'completed');
+  await given.report(first.attempt, { state: 'running' });
+  expect(given.pool.cancelled.map(({ attempt }) => attempt)).toEqual([first.attempt]);
+});
+
 test('fail: a task that must not run twice fails when its worker is given up', async () => {
   const task = await given.submit({ kind: 'shell', spec: { command: 'deploy' }, policy: { ...replaced, replaceLost: 0 } });
   const { worker } = await given.pool.nextAssigned();

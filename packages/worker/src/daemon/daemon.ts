@@ -43,6 +43,8 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
   const environment = baseEnvironment();
   const tunnels = new ServerTunnels();
   let session: Session | undefined;
+  /** While there is no session: when the last one heard of the server. */
+  let heardAtMs = performance.now();
   let seenEpoch = readEpoch(home.epochFile);
   const server = createServer({ allowHalfOpen: true });
   const socketPath = await listen(server, home);
@@ -58,6 +60,7 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
     launcher,
     baseEnvironment: environment,
     onReport: (report: JobReport) => session?.push(report),
+    serverSilentMs: () => performance.now() - (session?.heardAtMs ?? heardAtMs),
     log,
     get workspaces() {
       return workspaces;
@@ -101,6 +104,7 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
     left(leaving: Session): void {
       if (session !== leaving) return;
       session = undefined;
+      heardAtMs = leaving.heardAtMs;
       tunnels.linkDown();
     },
     facts: () => finder.facts(),

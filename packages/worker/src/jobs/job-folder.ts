@@ -14,9 +14,9 @@ export interface JobRequest {
   secretNames: string[];
 }
 
-/** Somebody decided to end the job: `cancel`, or a limit of its spec. The first decision stands. */
+/** Somebody decided to end the job: `cancel`, a limit of its spec, or the server was away too long. The first decision stands. */
 export interface StopOrder {
-  kind: 'cancel' | 'limit';
+  kind: 'cancel' | 'limit' | 'orphaned';
   reason: ErrorFact;
   graceMs: number;
   /** Milliseconds since the epoch. */

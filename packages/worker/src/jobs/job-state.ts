@@ -44,6 +44,7 @@ function outcomeOf(folder: JobFolder, spec: JobSpec, isPreparing: boolean): JobR
       return { ...base, state: 'running', wallMs: Math.max(0, exit.atMs - startedAtMs) };
     const times = { exitCode: exit.exitCode, wallMs: Math.max(0, exit.atMs - startedAtMs), cpuMs: exit.cpuMs };
     if (stop?.kind === 'cancel') return { ...base, ...times, state: 'cancelled', reason: stop.reason };
+    if (stop?.kind === 'orphaned') return { ...base, state: 'lost', reason: stop.reason };
     if (stop) return { ...base, ...times, state: 'exited', reason: stop.reason };
     const outputs = folder.readOutputs();
     if (exit.exitCode === 0 && spec.outputs?.length && !outputs) return { ...base, state: 'running', wallMs: times.wallMs };

@@ -5,7 +5,7 @@ import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { diskFullError, isDiskFull } from '../home/disk-space.ts';
 import { OneAtATime } from '../workspace/one-at-a-time.ts';
 import type { CheckpointOrder } from '../workspace/checkpoints.ts';
-import type { JobFolder } from './job-folder.ts';
+import type { JobFolder, StopOrder } from './job-folder.ts';
 import { isOwedCheckpoint, isShimAlive, reportJob } from './job-state.ts';
 import type { Launcher, LaunchNews } from './launcher.ts';
 import { signalJob } from './process-table.ts';
@@ -47,6 +47,8 @@ export interface JobSurroundings {
   /** What every job inherits before its own variables. */
   baseEnvironment: Record<string, string>;
   onReport(report: JobReport): void;
+  /** How long nothing has been heard of the server in milliseconds. */
+  serverSilentMs(): number;
   log(line: string): void;
 }
 
@@ -163,6 +165,7 @@ export class Job {
   /** The regular look at what nobody announced. */
   tick(): void {
     this.refresh();
+    this.#stopWithoutServer();
     const hasBegun = this.isOver || this.#report.state === 'running';
     const isLate = this.#launches > 0 && !hasBegun && performance.now() - this.#launchedAtMs > BEGIN_AGAIN_MS;
     if (!isLate) return;
@@ -299,7 +302,19 @@ export class Job {
     }
   }
 
-  #stop(order: { kind: 'cancel' | 'limit'; reason: ErrorFact; graceMs: number }): void {
+  #stopWithoutServer(): void {
+    const { stopWithoutServerMs, killGraceMs } = this.spec;
+    if (stopWithoutServerMs === undefined || this.#report.state !== 'running' || this.#around.serverSilentMs() < stopWithoutServerMs) return;
+    if (this.folder.readStop()) return;
+    const reason: ErrorFact = {
+      code: 'job.lost',
+      message: `the worker stopped the job: it had heard nothing of the server for ${stopWithoutServerMs} ms`,
+      details: { cause: 'server_silent', stopWithoutServerMs },
+    };
+    this.#stop({ kind: 'orphaned', reason, graceMs: killGraceMs });
+  }
+
+  #stop(order: { kind: StopOrder['kind']; reason: ErrorFact; graceMs: number }): void {
     if (this.isOver || this.folder.readExit()) return;
     try {
       const standing = this.folder.writeStop({ ...order, at: Date.now() });

@@ -33,12 +33,14 @@ export class Session {
   readonly #unsent = new Map<string, JobReport>();
   #state: 'new' | 'greeting' | 'up' | 'closed' = 'new';
   #isFlushing = false;
+  #heardAtMs = performance.now();
 
   constructor(socket: Socket, host: SessionHost) {
     this.#host = host;
     this.#socket = new FrameSocket(
       socket,
       (frames) => {
+        this.#heardAtMs = performance.now();
         for (const frame of frames) if (this.#state !== 'closed') this.#receive(frame);
       },
       (error) => this.#endWithFault(error),
@@ -46,6 +48,11 @@ export class Session {
     socket.on('close', () => this.#closed());
     socket.on('end', () => socket.end());
     socket.on('error', () => {}); // `close` follows.
+  }
+
+  /** When the server last said anything, by `performance.now()`. */
+  get heardAtMs(): number {
+    return this.#heardAtMs;
   }
 
   /** The newest report of each job goes out as soon as the link has room for it. */
