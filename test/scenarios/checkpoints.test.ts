@@ -17,7 +17,8 @@ beforeAll(async () => {
   const folder = path.join(home, 'code');
   mkdirSync(folder);
   writeFileSync(path.join(folder, 'a.txt'), 'a\n');
-  const git = (...args: string[]): void => void execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], { cwd: folder });
+  const git = (...args: string[]): void =>
+    void execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], { cwd: folder });
   git('init', '-q');
   git('add', '.');
   git('commit', '-qm', 'first');
@@ -27,7 +28,9 @@ beforeAll(async () => {
 afterAll(() => removeServer(server), 60_000);
 
 async function submit(command: string, more: Partial<TaskSubmissionInput> = {}): Promise<string> {
-  const { id } = await server.client.call('tasks.submit', { body: { kind: 'shell', spec: { command, ...code }, ...more } as TaskSubmissionInput });
+  const { id } = await server.client.call('tasks.submit', {
+    body: { kind: 'shell', spec: { command, ...code }, ...more } as TaskSubmissionInput,
+  });
   return id;
 }
 
@@ -46,7 +49,10 @@ test('a named checkpoint is listed with its size, and the task goes back to it a
     await server.client.call('tasks.rollback', { params: { task }, body: { to: number === 2 ? 'before' : 1 } });
     await happens(task, ({ body }) => body.type === 'attempt.moved' && body.number === number && body.to === 'running');
     await outputReaches(server.client, task, 'n is 1 at 1\n'.length);
-    expect(await server.client.call('tasks.get', { params: { task } })).toMatchObject({ state: 'running', attempt: { number, restoredFrom: 1 } });
+    expect(await server.client.call('tasks.get', { params: { task } })).toMatchObject({
+      state: 'running',
+      attempt: { number, restoredFrom: 1 },
+    });
   }
   await server.client.call('tasks.rollback', { params: { task }, body: { to: 0 } });
   await happens(task, ({ body }) => body.type === 'attempt.moved' && body.number === 4 && body.to === 'running');
@@ -55,7 +61,9 @@ test('a named checkpoint is listed with its size, and the task goes back to it a
   // Nothing of what was is forgotten.
   expect((await taskIsSettled(server, task)).attempts).toHaveLength(4);
   expect(await checkpointsOf(task)).toHaveLength(1);
-  await expect(server.client.call('tasks.rollback', { params: { task }, body: { to: 7 } })).rejects.toMatchObject({ code: 'checkpoint.not_found' });
+  await expect(server.client.call('tasks.rollback', { params: { task }, body: { to: 7 } })).rejects.toMatchObject({
+    code: 'checkpoint.not_found',
+  });
 });
 
 test('a retry begins at the last checkpoint before the failure; what the failed command left is kept to look at [T6]', async () => {
@@ -69,13 +77,24 @@ test('a retry begins at the last checkpoint before the failure; what the failed 
   const [folder = ''] = globSync(path.join(home, 'local/**/jobs', attempt?.id ?? ''));
   writeFileSync(path.join(folder, 'files', 'go'), '');
   const end = await taskIsSettled(server, task);
-  expect(end).toMatchObject({ state: 'completed', attempts: [{ number: 1, exitCode: 1 }, { number: 2, exitCode: 0, restoredFrom: 1 }] });
+  expect(end).toMatchObject({
+    state: 'completed',
+    attempts: [
+      { number: 1, exitCode: 1 },
+      { number: 2, exitCode: 0, restoredFrom: 1 },
+    ],
+  });
   expect(await readText(server.client, task)).toBe('try 1\n');
-  expect((await checkpointsOf(task)).map(({ cause, attempt }) => [cause, attempt])).toEqual([['asked', 1], ['end', 1]]);
+  expect((await checkpointsOf(task)).map(({ cause, attempt }) => [cause, attempt])).toEqual([
+    ['asked', 1],
+    ['end', 1],
+  ]);
 });
 
 test('of automatic checkpoints only so many are kept, and named ones always; the list still tells of those dropped [T4]', async () => {
-  const task = await submit('n=0; while :; do n=$((n+1)); echo $n >n; sleep 0.05; done', { policy: { checkpoint: { everyMs: 100, keep: 2 } } });
+  const task = await submit('n=0; while :; do n=$((n+1)); echo $n >n; sleep 0.05; done', {
+    policy: { checkpoint: { everyMs: 100, keep: 2 } },
+  });
   await happens(task, ({ body }) => body.type === 'task.checkpoint' && body.number === 1);
   await server.client.call('tasks.checkpoint', { params: { task }, body: { name: 'mine' } });
   await happens(task, ({ body }) => body.type === 'task.checkpoint' && body.number === 6);
@@ -86,9 +105,13 @@ test('of automatic checkpoints only so many are kept, and named ones always; the
   expect(kept.filter(({ cause }) => cause !== 'asked').length).toBe(2);
   expect(kept.filter(({ name }) => name === 'mine')).toHaveLength(1);
   expect(items.length).toBeGreaterThan(kept.length);
-  const refs = execFileSync('git', [`--git-dir=${path.join(home, 'repos', `${code.project}.git`)}`, 'for-each-ref', '--format=%(refname)', `refs/helix/tasks/${task}/`], {
-    encoding: 'utf8',
-  });
+  const refs = execFileSync(
+    'git',
+    [`--git-dir=${path.join(home, 'repos', `${code.project}.git`)}`, 'for-each-ref', '--format=%(refname)', `refs/helix/tasks/${task}/`],
+    {
+      encoding: 'utf8',
+    },
+  );
   expect(refs.trim().split('\n').sort()).toEqual(kept.map(({ number }) => `refs/helix/tasks/${task}/${number}`).sort());
 });
 

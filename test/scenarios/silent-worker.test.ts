@@ -21,7 +21,8 @@ beforeAll(async () => {
   const folder = path.join(home, 'code');
   mkdirSync(folder);
   writeFileSync(path.join(folder, 'a.txt'), 'a\n');
-  const git = (...args: string[]): void => void execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], { cwd: folder });
+  const git = (...args: string[]): void =>
+    void execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], { cwd: folder });
   git('init', '-q');
   git('add', '.');
   git('commit', '-qm', 'first');
@@ -56,13 +57,18 @@ const workerOf = async (task: string): Promise<WorkerView> => {
   const { attempt } = await server.client.call('tasks.get', { params: { task } });
   return server.client.call('workers.get', { params: { worker: attempt?.worker ?? '' } });
 };
-const happens = (task: string, isMeant: (event: Event) => boolean, after = 0): Promise<Event> => eventOf(server, `task:${task}`, isMeant, after);
-const isUp = (worker: WorkerView, after: number) => eventOf(server, `worker:${worker.id}`, ({ body }) => body.type === 'worker.moved' && body.to === 'up', after);
+const happens = (task: string, isMeant: (event: Event) => boolean, after = 0): Promise<Event> =>
+  eventOf(server, `task:${task}`, isMeant, after);
+const isUp = (worker: WorkerView, after: number) =>
+  eventOf(server, `worker:${worker.id}`, ({ body }) => body.type === 'worker.moved' && body.to === 'up', after);
 
 test('what ran on a worker that stays silent goes on elsewhere from its last checkpoint, and its late return is not counted [T5] [T8] [W7]', async () => {
-  const task = await submit('[ -e n ] || echo 1 >n; echo "n is $(cat n), ${HELIX_CHECKPOINT:-start}"; [ -n "$HELIX_CHECKPOINT" ] || sleep 600', {
-    policy: { lostAfterMs, checkpoint: { everyMs: 200 } },
-  });
+  const task = await submit(
+    '[ -e n ] || echo 1 >n; echo "n is $(cat n), ${HELIX_CHECKPOINT:-start}"; [ -n "$HELIX_CHECKPOINT" ] || sleep 600',
+    {
+      policy: { lostAfterMs, checkpoint: { everyMs: 200 } },
+    },
+  );
   await happens(task, ({ body }) => body.type === 'task.checkpoint');
   const worker = await workerOf(task);
   const before = await newestEvent(server.client);
@@ -77,8 +83,12 @@ test('what ran on a worker that stays silent goes on elsewhere from its last che
 
   goOn(pid);
   await isUp(worker, before);
-  await expect.poll(async () => (await server.client.call('tasks.get', { params: { task } })).attempts.map(({ state }) => state)).toEqual(['cancelled', 'exited']);
-  const moves = (await server.client.call('events.list', { query: { topic: `task:${task}`, limit: 1000 } })).items.filter(({ body }) => body.type === 'task.moved');
+  await expect
+    .poll(async () => (await server.client.call('tasks.get', { params: { task } })).attempts.map(({ state }) => state))
+    .toEqual(['cancelled', 'exited']);
+  const moves = (await server.client.call('events.list', { query: { topic: `task:${task}`, limit: 1000 } })).items.filter(
+    ({ body }) => body.type === 'task.moved',
+  );
   expect(moves.map(({ body }) => body.type === 'task.moved' && body.command)).toEqual(['claim', 'retry', 'claim', 'complete']);
 }, 60_000);
 
@@ -106,7 +116,15 @@ test('while the worker of a critical part is silent its siblings stop at a check
   goOn(pid);
   const end = await taskIsSettled(server, task);
   expect(end).toMatchObject({ state: 'completed', result: { items: 2, failed: 0 } });
-  const attempts = await Promise.all([lost, other].map(async (leaf) => (await server.client.call('tasks.get', { params: { task: leaf } })).attempts));
+  const attempts = await Promise.all(
+    [lost, other].map(async (leaf) => (await server.client.call('tasks.get', { params: { task: leaf } })).attempts),
+  );
   // The critical part was never started again; its sibling went on from where it was stopped.
-  expect(attempts).toMatchObject([[{ number: 1, state: 'exited' }], [{ number: 1, state: 'cancelled' }, { number: 2, state: 'exited', restoredFrom: 1 }]]);
+  expect(attempts).toMatchObject([
+    [{ number: 1, state: 'exited' }],
+    [
+      { number: 1, state: 'cancelled' },
+      { number: 2, state: 'exited', restoredFrom: 1 },
+    ],
+  ]);
 }, 60_000);

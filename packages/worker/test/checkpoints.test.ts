@@ -28,7 +28,13 @@ test('a checkpoint records what the job did to its files, names what it left out
   const worker = givenWorker();
   const repository = givenRepository();
   const commit = repository.commit({
-    '.gitignore': 'ignored\n', 'same.txt': 'same', 'old.txt': 'old', 'kept.txt': 'a', 'sub/deep.txt': 'd', 'grows.txt': 'small', 'to-folder': 'file',
+    '.gitignore': 'ignored\n',
+    'same.txt': 'same',
+    'old.txt': 'old',
+    'kept.txt': 'a',
+    'sub/deep.txt': 'd',
+    'grows.txt': 'small',
+    'to-folder': 'file',
   });
   const [one] = attempts();
   const server = await worker.connect();
@@ -54,7 +60,8 @@ test('a checkpoint records what the job did to its files, names what it left out
   expect(await server.over(one)).toMatchObject({ state: 'exited', exitCode: 0 });
   expect(await server.read(one, 'file:after')).toBe(await server.read(one, 'file:before'));
 
-  const git = (...args: string[]): string => execFileSync('git', ['-C', repository.path, '-c', 'core.quotePath=false', ...args], { encoding: 'utf8' });
+  const git = (...args: string[]): string =>
+    execFileSync('git', ['-C', repository.path, '-c', 'core.quotePath=false', ...args], { encoding: 'utf8' });
   expect(git('rev-parse', `${taken.commit}^`).trim()).toBe(commit);
   expect(git('diff', '--name-status', '--no-renames', '-z', commit, taken.commit).split('\0').join(' ').trim()).toBe(
     'M kept.txt A link A new/dir/n D old.txt A sp ace \n*.txt A staged.txt D to-folder A to-folder/in',
@@ -66,13 +73,26 @@ test('a checkpoint records what the job did to its files, names what it left out
   const other = await elsewhere.connect();
   other.repository = repository.path;
   other.assign(again, {
-    command: 'git rev-parse HEAD; git status --porcelain --no-renames -z | tr "\\0" "|"; cat kept.txt new/dir/n to-folder/in link grows.txt; ls -A',
+    command:
+      'git rev-parse HEAD; git status --porcelain --no-renames -z | tr "\\0" "|"; cat kept.txt new/dir/n to-folder/in link grows.txt; ls -A',
     workspace: { project, commit, restore: { number: 1, commit: taken.commit } },
   });
   expect(await other.over(again)).toMatchObject({ state: 'exited', exitCode: 0 });
   expect(await other.read(again, 'out')).toBe(
     `${commit}\n M kept.txt| D old.txt| D to-folder|?? link|?? new/|?? sp ace \n*.txt|?? staged.txt|changed\nn\nin\nchanged\nsmall${[
-      '.git', '.gitignore', 'grows.txt', 'kept.txt', 'link', 'new', 'same.txt', 'sp ace ', '*.txt', 'staged.txt', 'sub', 'to-folder', '',
+      '.git',
+      '.gitignore',
+      'grows.txt',
+      'kept.txt',
+      'link',
+      'new',
+      'same.txt',
+      'sp ace ',
+      '*.txt',
+      'staged.txt',
+      'sub',
+      'to-folder',
+      '',
     ].join('\n')}`,
   );
 });
@@ -159,7 +179,10 @@ test('a worker that hears nothing of the server for long enough stops the job it
   const rc = join(worker.jobFolder(one), 'rc');
   while (!existsSync(rc)) await new Promise((resolve) => setTimeout(resolve, 20));
   const again = await worker.connect();
-  expect(await again.over(one)).toMatchObject({ state: 'lost', reason: { code: 'job.lost', message: expect.stringContaining('heard nothing of the server') } });
+  expect(await again.over(one)).toMatchObject({
+    state: 'lost',
+    reason: { code: 'job.lost', message: expect.stringContaining('heard nothing of the server') },
+  });
   expect(await again.over(two)).toMatchObject({ state: 'exited', exitCode: 4 });
 });
 

@@ -56,7 +56,12 @@ export const tasks = buildRouteMap({
       loader: () => import('../commands/tasks-resume.ts'),
       parameters: {
         flags: {
-          elsewhere: { kind: 'boolean', optional: true, withNegated: false, brief: 'Start the part whose worker is away on another worker' },
+          elsewhere: {
+            kind: 'boolean',
+            optional: true,
+            withNegated: false,
+            brief: 'Start the part whose worker is away on another worker',
+          },
         },
         positional: { kind: 'tuple', parameters: [task] },
       },
@@ -86,7 +91,9 @@ export const tasks = buildRouteMap({
     rollback: buildCommand({
       loader: () => import('../commands/tasks-rollback.ts'),
       parameters: {
-        flags: { to: { kind: 'parsed', parse: text, placeholder: 'checkpoint', brief: 'Number or name of a checkpoint; 0 is the commit itself' } },
+        flags: {
+          to: { kind: 'parsed', parse: text, placeholder: 'checkpoint', brief: 'Number or name of a checkpoint; 0 is the commit itself' },
+        },
         positional: { kind: 'tuple', parameters: [task] },
       },
       docs: { brief: 'Take a task back to a checkpoint; what runs starts again from there' },

@@ -9,12 +9,16 @@ interface Flags {
 export default async function tasksCheckpoint(this: HelixContext, flags: Flags, id: string): Promise<void> {
   const { out } = this;
   const connection = await connect(this);
-  const { items } = await connection.call('tasks.checkpoint', { params: { task: id }, body: flags.name === undefined ? {} : { name: flags.name } });
+  const { items } = await connection.call('tasks.checkpoint', {
+    params: { task: id },
+    body: flags.name === undefined ? {} : { name: flags.name },
+  });
   if (out.format !== 'text') return out.json({ items });
   for (const checkpoint of items) {
     const { number, files, bundleBytes, tookMs, leftOut, leftOutCount } = checkpoint;
     out.line(`${checkpoint.task}  checkpoint ${number}: ${countOf(files, 'file')}, ${formatBytes(bundleBytes)}, in ${formatMs(tookMs)}`);
-    if (leftOutCount > 0) out.line(`  left out: ${leftOut.map((file) => file.path).join(', ')}${leftOutCount > leftOut.length ? ', …' : ''}`);
+    if (leftOutCount > 0)
+      out.line(`  left out: ${leftOut.map((file) => file.path).join(', ')}${leftOutCount > leftOut.length ? ', …' : ''}`);
   }
   out.hint(`helix tasks rollback ${id} --to ${flags.name ?? items[0]?.number}`);
 }

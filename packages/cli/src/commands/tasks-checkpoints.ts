@@ -19,7 +19,11 @@ export default async function tasksCheckpoints(this: HelixContext, _flags: objec
       { title: 'attempt', cell: (checkpoint) => String(checkpoint.attempt) },
       { title: 'files', cell: (checkpoint) => String(checkpoint.files) },
       { title: 'size', cell: (checkpoint) => (checkpoint.droppedAt === undefined ? formatBytes(checkpoint.bundleBytes) : 'dropped') },
-      { title: 'left out', cell: (checkpoint) => (checkpoint.leftOutCount === 0 ? '' : `${checkpoint.leftOutCount}: ${checkpoint.leftOut.map((file) => file.path).join(', ')}`) },
+      {
+        title: 'left out',
+        cell: (checkpoint) =>
+          checkpoint.leftOutCount === 0 ? '' : `${checkpoint.leftOutCount}: ${checkpoint.leftOut.map((file) => file.path).join(', ')}`,
+      },
     ],
     { document: { items }, whenEmpty: 'there are no checkpoints of this task' },
   );

@@ -3,7 +3,10 @@ import { z } from 'zod';
 /** A folder of the tree at one commit of a registered project. */
 const source = {
   project: z.string().describe('Id or name of a registered project'),
-  commit: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/).describe('Full commit hash the server already holds'),
+  commit: z
+    .string()
+    .regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/)
+    .describe('Full commit hash the server already holds'),
 };
 
 /** The command that makes a fresh checkout ready, e.g. `npm ci`; its outputs are cached by the files it depends on. */
@@ -77,8 +80,18 @@ export type TaskKindName = (typeof TASK_KINDS)[number];
 export const checkpointPolicy = z.strictObject({
   everyMs: z.number().int().min(100).optional().describe('Milliseconds between automatic ones; only at a bad end when absent'),
   keep: z.number().int().min(1).max(1_000).default(10).describe('Automatic ones kept of a task; the oldest go'),
-  maxFileBytes: z.number().int().positive().default(10 * 1024 * 1024).describe('A larger file is left out, and named'),
-  maxBytes: z.number().int().positive().default(64 * 1024 * 1024).describe('All recorded files together; the smallest go in first'),
+  maxFileBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(10 * 1024 * 1024)
+    .describe('A larger file is left out, and named'),
+  maxBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(64 * 1024 * 1024)
+    .describe('All recorded files together; the smallest go in first'),
   maxMs: z.number().int().positive().default(30_000).describe('A snapshot that takes longer is given up'),
 });
 export type CheckpointPolicy = z.infer<typeof checkpointPolicy>;

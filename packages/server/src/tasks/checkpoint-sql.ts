@@ -82,8 +82,16 @@ export async function insertCheckpoint(
        returning *)
      select c.*, a.number as attempt from added c join task_attempts a on a.id = c.attempt_id`,
     [
-      attempt, checkpoint.number, checkpoint.cause, checkpoint.name ?? null, checkpoint.commit, checkpoint.files, checkpoint.bundleBytes,
-      checkpoint.tookMs, JSON.stringify(checkpoint.leftOut), checkpoint.leftOutCount,
+      attempt,
+      checkpoint.number,
+      checkpoint.cause,
+      checkpoint.name ?? null,
+      checkpoint.commit,
+      checkpoint.files,
+      checkpoint.bundleBytes,
+      checkpoint.tookMs,
+      JSON.stringify(checkpoint.leftOut),
+      checkpoint.leftOutCount,
     ],
   );
   return rows[0];
@@ -114,7 +122,9 @@ export async function dropOldest(db: Db, task: TaskId, keep: number): Promise<vo
 
 /** Numbers whose files are to be kept. */
 export async function listKeptNumbers(db: Db, task: TaskId): Promise<number[]> {
-  const { rows } = await db.query<{ number: number }>(`select number from task_checkpoints where task_id = $1 and dropped_at is null`, [task]);
+  const { rows } = await db.query<{ number: number }>(`select number from task_checkpoints where task_id = $1 and dropped_at is null`, [
+    task,
+  ]);
   return rows.map((row) => row.number);
 }
 

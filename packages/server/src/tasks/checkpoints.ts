@@ -9,8 +9,16 @@ import { appendEvents } from '../events/event-log.ts';
 import type { CheckpointRefs } from '../projects/checkpoint-refs.ts';
 import type { WorkerServices } from '../workers/job-book.ts';
 import {
-  beginNextAt, type CheckpointRow, dropOldest, findLiveAttempt, insertCheckpoint, listCheckpoints, listKeptNumbers, listLiveAttempts,
-  nextCheckpointNumber, type RecordableAttempt,
+  beginNextAt,
+  type CheckpointRow,
+  dropOldest,
+  findLiveAttempt,
+  insertCheckpoint,
+  listCheckpoints,
+  listKeptNumbers,
+  listLiveAttempts,
+  nextCheckpointNumber,
+  type RecordableAttempt,
 } from './checkpoint-sql.ts';
 import type { TaskContext } from './task-context.ts';
 import { getTask } from './task-sql.ts';
@@ -36,7 +44,9 @@ interface Asked {
   answer: PromiseWithResolvers<CheckpointRow>;
 }
 
-export function createCheckpoints(context: Pick<TaskContext, 'db' | 'pool' | 'log' | 'wakeEvents'> & { refs: CheckpointRefs }): Checkpoints {
+export function createCheckpoints(
+  context: Pick<TaskContext, 'db' | 'pool' | 'log' | 'wakeEvents'> & { refs: CheckpointRefs },
+): Checkpoints {
   const { db, pool, refs } = context;
   const asked = new Map<string, Asked>();
   /** Checkpoints of one task get their numbers one after the other. */
@@ -48,12 +58,20 @@ export function createCheckpoints(context: Pick<TaskContext, 'db' | 'pool' | 'lo
     const answer = Promise.withResolvers<CheckpointRow>();
     asked.set(request, { name, answer });
     const timer = setTimeout(
-      () => answer.reject(new CodedError('checkpoint.failed', `the worker of ${attempt.task_name} brought no checkpoint within ${limits.maxMs + TRAVEL_MS} ms`)),
+      () =>
+        answer.reject(
+          new CodedError(
+            'checkpoint.failed',
+            `the worker of ${attempt.task_name} brought no checkpoint within ${limits.maxMs + TRAVEL_MS} ms`,
+          ),
+        ),
       limits.maxMs + TRAVEL_MS,
     );
     try {
       if (!pool.checkpoint(attempt.worker_id, attempt.id, request, limits))
-        throw new CodedError('checkpoint.failed', `the worker of ${attempt.task_name} is out of reach`, { next: `helix tasks show ${attempt.task_id}` });
+        throw new CodedError('checkpoint.failed', `the worker of ${attempt.task_name} is out of reach`, {
+          next: `helix tasks show ${attempt.task_id}`,
+        });
       return viewCheckpoint(await answer.promise);
     } finally {
       clearTimeout(timer);
@@ -74,9 +92,16 @@ export function createCheckpoints(context: Pick<TaskContext, 'db' | 'pool' | 'lo
       await dropOldest(tx, task, keepOf(policy));
       await appendEvents(tx, [
         {
-          root: attempt.root_id, task, worker: attempt.worker_id, project,
+          root: attempt.root_id,
+          task,
+          worker: attempt.worker_id,
+          project,
           body: {
-            type: 'task.checkpoint', number, cause: header.cause, bundleBytes: header.bundleBytes, leftOutCount: header.leftOutCount,
+            type: 'task.checkpoint',
+            number,
+            cause: header.cause,
+            bundleBytes: header.bundleBytes,
+            leftOutCount: header.leftOutCount,
             ...(name !== undefined && { name }),
           },
         },
@@ -151,7 +176,9 @@ function nothingToRecord(task: { id: TaskId; name: string; state: string }, live
       : live.every((attempt) => !attempt.job.workspace)
         ? 'it runs without a checkout of a project'
         : 'its checkout is still being made ready';
-  return new CodedError('checkpoint.refused', `there is nothing to record of ${task.name} (${task.id}): ${why}`, { next: `helix tasks show ${task.id}` });
+  return new CodedError('checkpoint.refused', `there is nothing to record of ${task.name} (${task.id}): ${why}`, {
+    next: `helix tasks show ${task.id}`,
+  });
 }
 
 function viewCheckpoint(row: CheckpointRow): CheckpointView {
@@ -179,7 +206,8 @@ async function readLine(stream: Readable): Promise<string> {
   for (;;) {
     const chunk = stream.read() as Buffer | null;
     if (chunk === null) {
-      if (stream.readableEnded || stream.destroyed) throw new CodedError('worker.protocol_violation', 'a checkpoint ended before its header did');
+      if (stream.readableEnded || stream.destroyed)
+        throw new CodedError('worker.protocol_violation', 'a checkpoint ended before its header did');
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           for (const event of ['readable', 'end', 'close', 'error']) stream.off(event, wake);

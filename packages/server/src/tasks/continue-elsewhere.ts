@@ -30,15 +30,25 @@ export async function continueElsewhere(tx: Db, context: Context, attempt: Attem
   const about = { root: leaf.root_id, task: leaf.id };
   const events: NewEvent[] = [
     {
-      ...about, worker: attempt.worker_id,
-      body: { type: 'attempt.fenced', attempt: attempt.id, number: attempt.number, worker: context.nameOfWorker(attempt.worker_id), reason },
+      ...about,
+      worker: attempt.worker_id,
+      body: {
+        type: 'attempt.fenced',
+        attempt: attempt.id,
+        number: attempt.number,
+        worker: context.nameOfWorker(attempt.worker_id),
+        reason,
+      },
     },
   ];
   // Where a copy of it is under way elsewhere, that one goes on.
   if (leaf.live <= 1) {
     await moveTask(tx, leaf.id, 'retry', 'pending', {});
     const from = leaf.restore ? `from checkpoint ${leaf.restore.number}` : 'from its beginning';
-    events.push({ ...about, body: { type: 'task.moved', from: 'running', to: 'pending', command: 'retry', reason: `${why}; it starts elsewhere ${from}` } });
+    events.push({
+      ...about,
+      body: { type: 'task.moved', from: 'running', to: 'pending', command: 'retry', reason: `${why}; it starts elsewhere ${from}` },
+    });
   }
   await appendEvents(tx, events);
   tx.afterCommit(() => {
@@ -66,7 +76,8 @@ export async function readmit(tx: Db, context: Context, attempt: Pick<AttemptOnW
   const about = { root: leaf.root_id, task: leaf.id };
   const events: NewEvent[] = [
     {
-      ...about, worker: row.worker_id,
+      ...about,
+      worker: row.worker_id,
       body: { type: 'attempt.readmitted', attempt: row.id, number: row.number, worker: context.nameOfWorker(row.worker_id) },
     },
   ];
@@ -80,7 +91,11 @@ export async function readmit(tx: Db, context: Context, attempt: Pick<AttemptOnW
       for (const { id, worker_id } of replacements) context.pool.cancel(worker_id, id, CANCEL_GRACE_MS);
     });
     for (const { id, number, worker_id } of replacements)
-      events.push({ ...about, worker: worker_id, body: { type: 'attempt.fenced', attempt: id, number, worker: context.nameOfWorker(worker_id), reason } });
+      events.push({
+        ...about,
+        worker: worker_id,
+        body: { type: 'attempt.fenced', attempt: id, number, worker: context.nameOfWorker(worker_id), reason },
+      });
   }
   await appendEvents(tx, events);
   tx.afterCommit(context.wakeEvents);

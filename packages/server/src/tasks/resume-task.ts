@@ -17,13 +17,21 @@ export async function resumeTask(context: SilenceContext, id: TaskId, elsewhere:
   const task = await getTask(db, id);
   const root = await getTask(db, task.root_id);
   const silent = pool.workers().filter((worker) => pool.silentMs(worker.id) > 0);
-  const critical = (await listAttemptsOn(db, silent.map((worker) => worker.id))).filter(
-    (attempt) => attempt.root_id === root.id && attempt.policy.critical,
-  );
+  const critical = (
+    await listAttemptsOn(
+      db,
+      silent.map((worker) => worker.id),
+    )
+  ).filter((attempt) => attempt.root_id === root.id && attempt.policy.critical);
   if (root.state !== 'paused' && !(elsewhere && critical.length > 0))
-    throw new CodedError('task.move_refused', `${task.name} (${id}) is ${task.state} and waits for no worker`, { next: `helix tasks show ${id}` });
+    throw new CodedError('task.move_refused', `${task.name} (${id}) is ${task.state} and waits for no worker`, {
+      next: `helix tasks show ${id}`,
+    });
   await db.tx(async (tx) => {
-    await waivePause(tx, critical.map((attempt) => attempt.id));
+    await waivePause(
+      tx,
+      critical.map((attempt) => attempt.id),
+    );
     await goOn(tx, context, root.id, elsewhere ? 'somebody let it go on elsewhere' : 'somebody let it go on');
     if (!elsewhere) return;
     for (const attempt of critical)

@@ -26,7 +26,9 @@ export async function rollbackTask(context: TaskContext, id: TaskId, to: number 
   await context.db.tx(async (tx) => {
     const task = await lockTask(tx, id);
     if (task.state === 'completed')
-      throw new CodedError('task.move_refused', `${task.name} (${id}) is completed and keeps its result`, { next: `helix tasks show ${id}` });
+      throw new CodedError('task.move_refused', `${task.name} (${id}) is completed and keeps its result`, {
+        next: `helix tasks show ${id}`,
+      });
     const parts = task.is_leaf ? [task] : await partsToTakeBack(tx, task, to);
     const rolledBack: RolledBack = { events: [], stopped: [] };
     for (const part of parts) {
@@ -50,7 +52,8 @@ async function partsToTakeBack(tx: Db, task: TaskRow, to: number | string): Prom
       next: `helix tasks checkpoints ${task.id}`,
     });
   const parts: TaskRow[] = [];
-  for (const child of await listChildren(tx, task.id)) if (child.is_leaf && child.state !== 'completed') parts.push(await lockTask(tx, child.id));
+  for (const child of await listChildren(tx, task.id))
+    if (child.is_leaf && child.state !== 'completed') parts.push(await lockTask(tx, child.id));
   return parts;
 }
 
@@ -65,11 +68,17 @@ async function rollbackLeaf(tx: Db, leaf: TaskRow, point: RestorePoint | null, r
   await setRestore(tx, leaf.id, point);
   rolledBack.events.push({ ...about, body: { type: 'task.rolled_back', to: point?.number ?? 0 } });
   if (leaf.state !== 'running') return;
-  const reason: ErrorFact = { code: 'task.rolled_back', message: `${leaf.name} was taken back to ${point ? `checkpoint ${point.number}` : 'its commit'}` };
+  const reason: ErrorFact = {
+    code: 'task.rolled_back',
+    message: `${leaf.name} was taken back to ${point ? `checkpoint ${point.number}` : 'its commit'}`,
+  };
   const fenced = await fenceAttempts(tx, { task: leaf.id, attempts: undefined }, reason, true);
   rolledBack.stopped.push(...fenced);
   await moveTask(tx, leaf.id, 'retry', TASK_MOVES.running.retry ?? 'pending', {});
-  rolledBack.events.push({ ...about, body: { type: 'task.moved', from: 'running', to: 'pending', command: 'retry', reason: reason.message } });
+  rolledBack.events.push({
+    ...about,
+    body: { type: 'task.moved', from: 'running', to: 'pending', command: 'retry', reason: reason.message },
+  });
 }
 
 function noSuchCheckpoint(task: TaskRow, to: number | string): CodedError {

@@ -20,7 +20,7 @@ export async function listAttemptsOn(db: Db, workers: WorkerId[]): Promise<Attem
   const { rows } = await db.query<AttemptOnWorker>(
     `select a.id, a.number, a.worker_id, a.task_id, t.root_id, t.name, t.policy, a.pause_waived
        from task_attempts a join distributed_tasks t on t.id = a.task_id
-      where a.worker_id = any($1) and not a.is_complete and a.fenced is null and not a.cancel_asked and t.state = 'running'
+      where a.worker_id = any($1) and not a.is_complete and a.fenced is null and (not a.cancel_asked or a.pause_asked) and t.state = 'running'
       order by a.assigned_at`,
     [workers],
   );
@@ -29,7 +29,9 @@ export async function listAttemptsOn(db: Db, workers: WorkerId[]): Promise<Attem
 
 /** Trees that wait for a critical part. */
 export async function listPausedRoots(db: Db): Promise<TaskId[]> {
-  const { rows } = await db.query<{ root_id: TaskId }>(`select distinct root_id from distributed_tasks where pause is not null and state = 'paused'`);
+  const { rows } = await db.query<{ root_id: TaskId }>(
+    `select distinct root_id from distributed_tasks where pause is not null and state = 'paused'`,
+  );
   return rows.map((row) => row.root_id);
 }
 
@@ -62,7 +64,9 @@ export async function askPause(db: Db, root: TaskId, silent: WorkerId[]): Promis
 
 /** Says of leaves that stopped because their tree is paused what they wait for. */
 export async function copyPause(db: Db, leaves: TaskId[]): Promise<void> {
-  await db.query(`update distributed_tasks t set pause = r.pause from distributed_tasks r where t.id = any($1) and r.id = t.root_id`, [leaves]);
+  await db.query(`update distributed_tasks t set pause = r.pause from distributed_tasks r where t.id = any($1) and r.id = t.root_id`, [
+    leaves,
+  ]);
 }
 
 /** Which of these trees are paused. */

@@ -2,7 +2,7 @@ import type { TaskId, WorkerId } from '@helixcode/protocol/ids';
 import type { Db } from '../db/db.ts';
 import { appendEvents, type NewEvent } from '../events/event-log.ts';
 import { continueElsewhere } from './continue-elsewhere.ts';
-import { askPause, type AttemptOnWorker, endWaivers, listAttemptsOn, listPausedRoots, pauseWaiting, resumeTree } from './silence-sql.ts';
+import { type AttemptOnWorker, askPause, endWaivers, listAttemptsOn, listPausedRoots, pauseWaiting, resumeTree } from './silence-sql.ts';
 import { CANCEL_GRACE_MS, type TaskContext } from './task-context.ts';
 import { lockTask } from './task-sql.ts';
 
@@ -28,7 +28,10 @@ export function watchSilence(context: SilenceContext): { wake(): void; stop(): P
   const look = (): void => {
     const silent = context.pool.workers().filter((worker) => context.pool.silentMs(worker.id) > 0);
     if (looking || (!isWatching && silent.length === 0)) return;
-    looking = lookOnce(context, silent.map((worker) => worker.id))
+    looking = lookOnce(
+      context,
+      silent.map((worker) => worker.id),
+    )
       .then((hasPaused) => {
         isWatching = silent.length > 0 || hasPaused;
       })
@@ -84,7 +87,11 @@ async function pauseTree(tx: Db, context: SilenceContext, attempt: AttemptOnWork
   await appendEvents(
     tx,
     paused.map(
-      ({ id, from_state }): NewEvent => ({ root, task: id, body: { type: 'task.moved', from: from_state, to: 'paused', command: 'pause', reason } }),
+      ({ id, from_state }): NewEvent => ({
+        root,
+        task: id,
+        body: { type: 'task.moved', from: from_state, to: 'paused', command: 'pause', reason },
+      }),
     ),
   );
   tx.afterCommit(() => {
@@ -100,7 +107,9 @@ export async function goOn(tx: Db, context: TaskContext, root: TaskId, reason: s
   if (resumed.length === 0) return;
   await appendEvents(
     tx,
-    resumed.map(({ id }): NewEvent => ({ root, task: id, body: { type: 'task.moved', from: 'paused', to: 'pending', command: 'resume', reason } })),
+    resumed.map(
+      ({ id }): NewEvent => ({ root, task: id, body: { type: 'task.moved', from: 'paused', to: 'pending', command: 'resume', reason } }),
+    ),
   );
   tx.afterCommit(() => {
     context.wakeDriver(root);

@@ -1,5 +1,5 @@
-import { newId, type AttemptId, type UserId, type WorkerId } from '@helixcode/protocol/ids';
-import { taskSubmission, type TaskSubmissionInput } from '@helixcode/protocol/task/task-spec';
+import { type AttemptId, newId, type UserId, type WorkerId } from '@helixcode/protocol/ids';
+import { type TaskSubmissionInput, taskSubmission } from '@helixcode/protocol/task/task-spec';
 import type { JobReport } from '@helixcode/protocol/worker/job';
 import type { DurableEngine } from '@helixcode/server/engine/durable-engine';
 import { openAttemptBook } from '@helixcode/server/tasks/attempt-book';
@@ -36,7 +36,10 @@ export async function givenTasks({ db }: TestDatabase): Promise<GivenTasks> {
   const nameOfWorker = (id: WorkerId): string => (id === workers[0] ? 'one' : 'two');
   const lostAfterMs = 300_000;
   const engine = startTaskEngine({
-    db, pool, nameOfWorker, lostAfterMs,
+    db,
+    pool,
+    nameOfWorker,
+    lostAfterMs,
     log: pino({ level: 'silent' }),
     outputLimitBytes: 2 ** 20,
     wakeEvents: () => {
@@ -50,13 +53,23 @@ export async function givenTasks({ db }: TestDatabase): Promise<GivenTasks> {
   const show = (): void =>
     pool.set(
       workers.map((id) => ({
-        id, name: nameOfWorker(id), state: (pool.silent.get(id) ?? 0) > 0 ? 'suspect' : 'up', admission: 'open', slots: 4,
-        labels: new Set(['linux', 'git']), load: undefined, warmProjects: new Set(),
+        id,
+        name: nameOfWorker(id),
+        state: (pool.silent.get(id) ?? 0) > 0 ? 'suspect' : 'up',
+        admission: 'open',
+        slots: 4,
+        labels: new Set(['linux', 'git']),
+        load: undefined,
+        warmProjects: new Set(),
       })),
     );
   show();
   return {
-    pool, engine, context, book, workers,
+    pool,
+    engine,
+    context,
+    book,
+    workers,
     submit: (input) => submitTask({ ...context, startDriver: engine.startDriver }, taskSubmission.parse(input), 'usr_test' as UserId),
     report: (attempt, facts) => book.takeReports(workers[0], [{ attempt, state: 'exited', streams: {}, ...facts }]),
     async until(task, state) {

@@ -1,8 +1,8 @@
 import { newId, type ProjectId } from '@helixcode/protocol/ids';
 import type { TaskSubmissionInput } from '@helixcode/protocol/task/task-spec';
+import { listAttemptsOfTask } from '@helixcode/server/tasks/attempt-sql';
 import { cancelTask } from '@helixcode/server/tasks/cancel-task';
 import { resumeTask } from '@helixcode/server/tasks/resume-task';
-import { listAttemptsOfTask } from '@helixcode/server/tasks/attempt-sql';
 import { getTask, listChildren } from '@helixcode/server/tasks/task-sql';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { givenDatabase, type TestDatabase } from '../support/database.ts';
@@ -27,7 +27,9 @@ const away = 60_000;
 const replaced = { lostAfterMs: 1_000, backoffMs: 0 };
 
 const eventsOf = async (type: string): Promise<unknown[]> =>
-  (await database.db.query<{ body: unknown }>(`select body from events where body->>'type' = $1 order by seq`, [type])).rows.map((row) => row.body);
+  (await database.db.query<{ body: unknown }>(`select body from events where body->>'type' = $1 order by seq`, [type])).rows.map(
+    (row) => row.body,
+  );
 
 /** A running task whose worker has been given up, and its replacement. */
 async function givenReplaced(policy: TaskSubmissionInput['policy']) {
@@ -43,7 +45,9 @@ async function givenReplaced(policy: TaskSubmissionInput['policy']) {
 
 test('retry: what ran on a worker silent for longer than lostAfterMs starts elsewhere, and both moves are told with the reason', async () => {
   const { first } = await givenReplaced({});
-  expect(await eventsOf('attempt.fenced')).toMatchObject([{ attempt: first.attempt, reason: { code: 'job.lost', message: expect.stringContaining('out of reach') } }]);
+  expect(await eventsOf('attempt.fenced')).toMatchObject([
+    { attempt: first.attempt, reason: { code: 'job.lost', message: expect.stringContaining('out of reach') } },
+  ]);
   expect(await eventsOf('task.moved')).toMatchObject([
     { command: 'claim' },
     { command: 'retry', from: 'running', to: 'pending', reason: expect.stringContaining('starts elsewhere') },
@@ -151,7 +155,13 @@ async function givenCriticalTree(more: TaskSubmissionInput['policy'] = {}) {
     running.push(job);
   }
   const [lost = given.workers[0]] = running.map((job) => job.worker);
-  return { task, running, lost, onLost: running.filter((job) => job.worker === lost), onOther: running.filter((job) => job.worker !== lost) };
+  return {
+    task,
+    running,
+    lost,
+    onLost: running.filter((job) => job.worker === lost),
+    onOther: running.filter((job) => job.worker !== lost),
+  };
 }
 
 const statesOf = async (task: { id: string }): Promise<Record<string, number>> => {
@@ -167,7 +177,8 @@ test('pause and resume: while the worker of a critical part is away its tree wai
   expect(root.pause?.reason).toMatch(/critical.*out of reach.*helix tasks resume/);
   // Those on the other worker are asked to stop at a checkpoint; they are paused when they have.
   await expect.poll(() => given.pool.cancelled.map(({ attempt }) => attempt).sort()).toEqual(onOther.map((job) => job.attempt).sort());
-  for (const job of onOther) await given.report(job.attempt, { state: 'cancelled', reason: { code: 'task.cancelled', message: 'stopped' } });
+  for (const job of onOther)
+    await given.report(job.attempt, { state: 'cancelled', reason: { code: 'task.cancelled', message: 'stopped' } });
   expect(await statesOf(task)).toEqual({ running: onLost.length, paused: onOther.length + 2 });
 
   given.silence(lost, 0);
@@ -175,7 +186,9 @@ test('pause and resume: while the worker of a critical part is away its tree wai
   await given.until(task, 'running');
   const attempts = await Promise.all((await listChildren(database.db, task.id)).map((child) => listAttemptsOfTask(database.db, child.id)));
   // What ran on the worker that was away was not started again.
-  expect(attempts.flat().filter((attempt) => attempt.worker_id === lost && attempt.number === 1 && !attempt.is_complete).length).toBeGreaterThanOrEqual(onLost.length);
+  expect(
+    attempts.flat().filter((attempt) => attempt.worker_id === lost && attempt.number === 1 && !attempt.is_complete).length,
+  ).toBeGreaterThanOrEqual(onLost.length);
   const reasons = (await eventsOf('task.moved')).filter((body) => (body as { command: string }).command === 'resume');
   expect(reasons).not.toHaveLength(0);
 });
@@ -197,7 +210,9 @@ test('resume elsewhere: the critical parts start on another worker', async () =>
   await resumeTask(given.context, task.id, true);
   for (const job of onOther) await given.report(job.attempt, { state: 'cancelled' });
   const child = await taskOf(onLost[0]?.attempt);
-  expect((await listAttemptsOfTask(database.db, child))[0]).toMatchObject({ fenced: { code: 'job.lost', message: expect.stringContaining('somebody decided') } });
+  expect((await listAttemptsOfTask(database.db, child))[0]).toMatchObject({
+    fenced: { code: 'job.lost', message: expect.stringContaining('somebody decided') },
+  });
   for (let n = 0; n < 4; n++) expect((await given.pool.nextAssigned()).worker).not.toBe(lost);
 });
 
@@ -222,6 +237,9 @@ test('cancel: a paused tree can be cancelled, and nothing of it goes on when the
 });
 
 async function taskOf(attempt: string | undefined) {
-  const { rows } = await database.db.query<{ task_id: Awaited<ReturnType<typeof given.submit>>['id'] }>(`select task_id from task_attempts where id = $1`, [attempt]);
+  const { rows } = await database.db.query<{ task_id: Awaited<ReturnType<typeof given.submit>>['id'] }>(
+    `select task_id from task_attempts where id = $1`,
+    [attempt],
+  );
   return rows[0]?.task_id as Awaited<ReturnType<typeof given.submit>>['id'];
 }

@@ -3,8 +3,8 @@ import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { diskFullError, isDiskFull } from '../home/disk-space.ts';
-import { OneAtATime } from '../workspace/one-at-a-time.ts';
 import type { CheckpointOrder } from '../workspace/checkpoints.ts';
+import { OneAtATime } from '../workspace/one-at-a-time.ts';
 import type { JobFolder, StopOrder } from './job-folder.ts';
 import { isOwedCheckpoint, isShimAlive, reportJob } from './job-state.ts';
 import type { Launcher, LaunchNews } from './launcher.ts';
@@ -181,7 +181,9 @@ export class Job {
     if (this.#report.state !== 'running')
       throw new CodedError('checkpoint.refused', `the job is ${this.#report.state}: only a running one can be recorded`);
     await this.#recording.run('', async () => {
-      this.#recorded = (await this.#around.workspaces.recordCheckpoint(this.folder, this.spec, this.#recorded, order, this.#closing.signal)) ?? this.#recorded;
+      this.#recorded =
+        (await this.#around.workspaces.recordCheckpoint(this.folder, this.spec, this.#recorded, order, this.#closing.signal)) ??
+        this.#recorded;
     });
   }
 
@@ -304,7 +306,8 @@ export class Job {
 
   #stopWithoutServer(): void {
     const { stopWithoutServerMs, killGraceMs } = this.spec;
-    if (stopWithoutServerMs === undefined || this.#report.state !== 'running' || this.#around.serverSilentMs() < stopWithoutServerMs) return;
+    if (stopWithoutServerMs === undefined || this.#report.state !== 'running' || this.#around.serverSilentMs() < stopWithoutServerMs)
+      return;
     if (this.folder.readStop()) return;
     const reason: ErrorFact = {
       code: 'job.lost',

@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CodedError } from '@helixcode/protocol/errors';
-import { type CheckpointCause, type CheckpointHeader, type CheckpointLimits, LEFT_OUT_NAMES, type LeftOutFile } from '@helixcode/protocol/worker/checkpoint';
+import {
+  type CheckpointCause,
+  type CheckpointHeader,
+  type CheckpointLimits,
+  LEFT_OUT_NAMES,
+  type LeftOutFile,
+} from '@helixcode/protocol/worker/checkpoint';
 import { isErrno } from '../home/write-file.ts';
 import type { JobFolder } from '../jobs/job-folder.ts';
 import type { ServerTunnels } from '../link/server-tunnels.ts';
@@ -15,7 +21,12 @@ import { ProgramFailed } from './run-program.ts';
 /** A file that vanishes while git reads it ends git; a busy job gets so many tries. */
 const TRIES = 4;
 
-const IDENTITY = { GIT_AUTHOR_NAME: 'helix', GIT_AUTHOR_EMAIL: 'helix@localhost', GIT_COMMITTER_NAME: 'helix', GIT_COMMITTER_EMAIL: 'helix@localhost' };
+const IDENTITY = {
+  GIT_AUTHOR_NAME: 'helix',
+  GIT_AUTHOR_EMAIL: 'helix@localhost',
+  GIT_COMMITTER_NAME: 'helix',
+  GIT_COMMITTER_EMAIL: 'helix@localhost',
+};
 
 export interface CheckpointOrder {
   cause: CheckpointCause;
@@ -87,7 +98,11 @@ export class Checkpoints {
    * checkpoint did not record is not touched.
    */
   async restore(tree: string, commit: string, signal: AbortSignal, env: Record<string, string>): Promise<void> {
-    const { stdout } = await this.#git.run(['diff-tree', '-r', '-z', '--name-only', '--no-renames', 'HEAD', commit], { cwd: tree, signal, env });
+    const { stdout } = await this.#git.run(['diff-tree', '-r', '-z', '--name-only', '--no-renames', 'HEAD', commit], {
+      cwd: tree,
+      signal,
+      env,
+    });
     if (stdout.length === 0) return;
     await this.#git.run(
       ['--literal-pathspecs', 'restore', '--quiet', `--source=${commit}`, '--worktree', '--pathspec-from-file=-', '--pathspec-file-nul'],
@@ -184,7 +199,8 @@ export class Checkpoints {
       try {
         await Promise.all([pipeline(Readable.from(content()), channel, { signal }), kept]);
       } catch (error) {
-        if (error instanceof TunnelClosed) throw new CodedError('checkpoint.failed', `the server did not keep the checkpoint: ${error.message}`);
+        if (error instanceof TunnelClosed)
+          throw new CodedError('checkpoint.failed', `the server did not keep the checkpoint: ${error.message}`);
         throw error;
       }
     });

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
+import { type CheckpointHeader, checkpointHeader } from '@helixcode/protocol/worker/checkpoint';
 import {
   CHANNEL_WINDOW_BYTES,
   DATA_CHUNK_BYTES,
@@ -13,7 +14,6 @@ import {
   type WorkerMessage,
   workerMessage,
 } from '@helixcode/protocol/worker/frames';
-import { type CheckpointHeader, checkpointHeader } from '@helixcode/protocol/worker/checkpoint';
 import { type JobReport, type JobSpec, jobSpec } from '@helixcode/protocol/worker/job';
 
 type Welcome = WorkerMessage & { t: 'welcome' };
