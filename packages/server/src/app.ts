@@ -16,12 +16,14 @@ import { createHttpServer } from './http/http-server.ts';
 import { watchLoopDelay } from './loop-delay.ts';
 import { createBlobStore } from './projects/blob-store.ts';
 import { createCommitFiles } from './projects/commit-files.ts';
+import { createCheckpointRefs } from './projects/checkpoint-refs.ts';
 import { createMirrors } from './projects/mirror.ts';
 import { createProjectHandlers } from './projects/project-handlers.ts';
 import { createUploadPack } from './projects/upload-pack.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { readServerId } from './server-identity.ts';
 import { openAttemptBook } from './tasks/attempt-book.ts';
+import { createCheckpoints } from './tasks/checkpoints.ts';
 import { startTaskEngine } from './tasks/task-engine.ts';
 import { taskHandlers } from './tasks/task-handlers.ts';
 import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
@@ -108,10 +110,12 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     db, log, wakeEvents, projectFiles,
     pool: registry,
     outputLimitBytes: settings.logs.outputLimitBytes,
+    lostAfterMs: settings.workers.lostAfterMs,
     nameOfWorker: registry.nameOfWorker,
     engine: openEngine.promise,
   });
   const { context, startDriver } = tasks;
+  const checkpoints = createCheckpoints({ ...context, refs: createCheckpointRefs(mirrors) });
   const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
 
   const loopDelay = watchLoopDelay();
@@ -128,7 +132,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       }),
       ...workerHandlers({ db, registry }),
       ...createProjectHandlers({ db, mirrors, wakeEvents }),
-      ...taskHandlers({ ...context, workers: registry, startDriver, openBlob: async (key) => (await blobs.open(key))?.content }),
+      ...taskHandlers({ ...context, workers: registry, startDriver, checkpoints, lostAfterMs: settings.workers.lostAfterMs, nameOfWorker: registry.nameOfWorker, openBlob: async (key) => (await blobs.open(key))?.content }),
       ...eventHandlers(tail),
     },
   });
@@ -138,10 +142,14 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   engine.then(openEngine.resolve, openEngine.reject);
   await registry.start({
     book,
-    services: { openUploadPack: createUploadPack(mirrors), readBlob: blobs.readBlob, writeBlob: blobs.writeBlob },
-    whenLost: async (worker, reason) => {
+    services: {
+      openUploadPack: createUploadPack(mirrors), readBlob: blobs.readBlob, writeBlob: blobs.writeBlob,
+      storeCheckpoint: checkpoints.storeCheckpoint, missCheckpoint: checkpoints.missCheckpoint,
+    },
+    whenLost: async (worker, reason, isRemoved) => {
       blobs.dropProducer(worker);
-      await book.loseWorker(worker, reason);
+      // What ran on one that is merely silent goes on as its policy says.
+      if (isRemoved) await book.loseWorker(worker, reason);
     },
   });
   const watch = postgres && watchDatabase(postgresFolder, db, log);

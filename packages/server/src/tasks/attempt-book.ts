@@ -6,6 +6,7 @@ import { createBatchWriter } from '../db/batch-writer.ts';
 import { appendEvents, type NewEvent } from '../events/event-log.ts';
 import type { JobBook, JobOrder, OutputPiece } from '../workers/job-book.ts';
 import { type AttemptStanding, completeAttempts, insertOutput, listWantedJobs, loseAttempts, type MovedAttempt, readStandings, takeReports } from './attempt-sql.ts';
+import { readmit } from './continue-elsewhere.ts';
 import { settleAttempts } from './settle-attempts.ts';
 import type { TaskContext } from './task-context.ts';
 
@@ -56,6 +57,7 @@ async function takeReportsOnce(context: TaskContext & { nameOfWorker(id: WorkerI
     if (pieces.length > 0) await insertOutput(tx, pieces);
     const moved = await takeReports(tx, [...newest.values()].map(({ inline: _, ...report }) => report));
     const standings = await readStandings(tx, [...newest.keys()]);
+    for (const row of standings) if (isBack(row)) await readmit(tx, context, row);
     const complete = standings.filter((row) => !row.is_complete && isOver(row.state) && isStored(row)).map((row) => row.id);
     const closed = complete.length > 0 ? await completeAttempts(tx, complete) : [];
     // A job that is over holds no slot, even while its output is still being fetched.
@@ -81,6 +83,11 @@ function inlinePieces(report: JobReport): OutputPiece[] {
     offset: 0,
     bytes: Buffer.from(base64, 'base64'),
   }));
+}
+
+/** Its worker was given up and has come back with it; that it is lost is no news. */
+function isBack(attempt: AttemptStanding): boolean {
+  return attempt.fenced?.code === 'job.lost' && !attempt.is_complete && !attempt.cancel_asked && attempt.state !== 'lost' && attempt.state !== 'refused';
 }
 
 function isStored(attempt: AttemptStanding): boolean {

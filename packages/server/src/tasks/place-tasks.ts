@@ -3,6 +3,7 @@ import { newId, type TaskId } from '@helixcode/protocol/ids';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { appendEvents, type NewEvent } from '../events/event-log.ts';
 import type { PoolWorker } from '../workers/worker-pool.ts';
+import { jobOfAttempt } from './attempt-job.ts';
 import { countTakenSlots, insertAttempts, type NewAttempt } from './attempt-sql.ts';
 import type { LeafTimes } from './leaf-times.ts';
 import { ownerOf, type PlaceableLeaf, placeLeaves, type Placement, type TakenSlots, type Waiting } from './placement.ts';
@@ -156,8 +157,8 @@ async function startLeaves(
   for (const leaf of await claimLeaves(tx, placements.map((placement) => placement.leaf))) {
     const worker = workerOf.get(leaf.id);
     if (!worker) continue;
-    const attempt: NewAttempt = { id: newId('attempt'), task: leaf.id, number: leaf.attempts, worker, isCopy: false };
-    assigned.push({ attempt, job: leaf.job });
+    const attempt: NewAttempt = { id: newId('attempt'), task: leaf.id, number: leaf.attempts, worker, isCopy: false, restore: leaf.restore };
+    assigned.push({ attempt, job: jobOfAttempt(leaf.job, leaf.policy, leaf.restore) });
     events.push(
       { root: leaf.root_id, task: leaf.id, body: { type: 'task.moved', from: 'pending', to: 'running', command: 'claim' } },
       {
@@ -193,8 +194,11 @@ async function copyStragglers(
     if (!placement) continue;
     byWorker.set(placement.worker, (byWorker.get(placement.worker) ?? 0) + 1);
     assigned.push({
-      attempt: { id: newId('attempt'), task: straggler.task_id, number: straggler.attempts + 1, worker: placement.worker, isCopy: true },
-      job: straggler.job,
+      attempt: {
+        id: newId('attempt'), task: straggler.task_id, number: straggler.attempts + 1, worker: placement.worker, isCopy: true,
+        restore: straggler.restore,
+      },
+      job: jobOfAttempt(straggler.job, straggler.policy, straggler.restore),
     });
   }
   if (assigned.length > 0) {

@@ -7,6 +7,7 @@ import { type PlacementLoop, startPlacement } from './place-tasks.ts';
 import { driverId, type TaskContext } from './task-context.ts';
 import type { TaskRow } from './task-row.ts';
 import { listDriven, listOverdue } from './task-sql.ts';
+import { watchSilence } from './watch-silence.ts';
 
 /** How often deadlines are looked at, and drivers that nobody started are found. */
 const SWEEP_MS = 1_000;
@@ -22,7 +23,7 @@ export interface TaskEngine {
  * Sets tasks in motion: placement, drivers and deadlines. The durable engine may open later than this (the API answers
  * meanwhile); drivers asked for until then start when it is there.
  */
-export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine> }): TaskEngine {
+export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine>; lostAfterMs: number }): TaskEngine {
   /** Round of each driver this server has started: what a wake-up needs to name it. */
   const rounds = new Map<TaskId, number>();
   let placement: PlacementLoop | undefined;
@@ -65,7 +66,11 @@ export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacem
         sweeping = undefined;
       });
   }, SWEEP_MS);
-  deps.pool.onChange(() => placement?.wake());
+  const silence = watchSilence({ ...context, nameOfWorker: deps.nameOfWorker, lostAfterMs: deps.lostAfterMs });
+  deps.pool.onChange(() => {
+    placement?.wake();
+    silence.wake();
+  });
 
   return {
     context,
@@ -77,6 +82,7 @@ export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacem
     },
     async stop() {
       clearInterval(timer);
+      await silence.stop();
       await placement?.stop();
       await sweeping;
     },

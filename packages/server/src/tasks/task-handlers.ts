@@ -5,24 +5,28 @@ import { isOver } from '@helixcode/protocol/task/attempt-state';
 import { isSettled } from '@helixcode/protocol/task/task-state';
 import type { Handlers } from '../http/handler.ts';
 import { listAttempts, listAttemptsOfTask, readStreamLength } from './attempt-sql.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { cancelTask } from './cancel-task.ts';
 import { readRange } from './read-stream.ts';
+import { resumeTask } from './resume-task.ts';
 import { retryTask } from './retry-task.ts';
 import { submitTask } from './submit-task.ts';
-import type { TaskContext } from './task-context.ts';
+import { rollbackTask } from './rollback-task.ts';
 import type { AttemptRow, TaskRow } from './task-row.ts';
 import { getTask, listRoots, listTree, readDocument } from './task-sql.ts';
+import type { SilenceContext } from './watch-silence.ts';
 import { viewTask, viewTree, type WorkerNames } from './task-view.ts';
 
-export interface TaskHandlerDeps extends TaskContext {
+export interface TaskHandlerDeps extends SilenceContext {
   workers: WorkerNames;
+  checkpoints: Pick<Checkpoints, 'take' | 'list'>;
   startDriver(task: TaskRow): void;
   /** A stored archive by its hash; `undefined` when it is not there any more. */
   openBlob(key: string): Promise<Readable | undefined>;
 }
 
 type TaskRoutes =
-  | 'tasks.submit' | 'tasks.list' | 'tasks.get' | 'tasks.output' | 'tasks.cancel' | 'tasks.retry' | 'tasks.junit'
+  | 'tasks.submit' | 'tasks.list' | 'tasks.get' | 'tasks.output' | 'tasks.cancel' | 'tasks.retry' | 'tasks.checkpoint' | 'tasks.checkpoints' | 'tasks.rollback' | 'tasks.resume' | 'tasks.junit'
   | 'tasks.coverage' | 'tasks.artifact';
 
 export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> {
@@ -68,6 +72,10 @@ export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> 
 
     'tasks.cancel': async ({ params }) => view(await cancelTask(deps, checkId(params.task))),
     'tasks.retry': async ({ params }) => view(await retryTask(deps, checkId(params.task))),
+    'tasks.checkpoint': async ({ params, body }) => ({ items: await deps.checkpoints.take(checkId(params.task), body.name) }),
+    'tasks.checkpoints': async ({ params }) => ({ items: await deps.checkpoints.list(checkId(params.task)) }),
+    'tasks.resume': async ({ params, body }) => view(await resumeTask(deps, checkId(params.task), body.elsewhere)),
+    'tasks.rollback': async ({ params, body }) => view(await rollbackTask(deps, checkId(params.task), body.to)),
     'tasks.junit': ({ params }) => documentOf(params.task, 'junit', 'merged JUnit file'),
     'tasks.coverage': ({ params }) => documentOf(params.task, 'coverage', 'coverage record'),
 

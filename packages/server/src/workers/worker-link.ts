@@ -2,8 +2,9 @@ import type { Duplex } from 'node:stream';
 import { CodedError, type ErrorFact, isErrorCode } from '@helixcode/protocol/errors';
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
+import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
 import type { MachineFacts, WorkerLoad } from '@helixcode/protocol/worker/capabilities';
-import { CHANNEL_WINDOW_BYTES, type Frame, PROTOCOL_VERSION, workerMessage, type WorkerMessage } from '@helixcode/protocol/worker/frames';
+import { CHANNEL_WINDOW_BYTES, type Frame, PROTOCOL_VERSION, type TunnelService, workerMessage, type WorkerMessage } from '@helixcode/protocol/worker/frames';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import type { Logger } from 'pino';
 import { type FrameStream, openFrameStream } from './frame-stream.ts';
@@ -59,8 +60,11 @@ export interface LinkEars {
 export interface WorkerLink {
   assign(attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   cancel(attempt: AttemptId, graceMs: number): void;
+  checkpoint(attempt: AttemptId, request: string, limits: CheckpointLimits): void;
   /** Jobs that are on the worker or wait for a slot of it, and are not over, as far as is known here. */
   liveJobs(): number;
+  /** When the worker last said anything, by `performance.now()`. */
+  heardAtMs(): number;
   probe(): void;
   /** Ends the daemon; its jobs go on. The link closes when it is gone. */
   shutdown(): void;
@@ -105,11 +109,13 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
   let isWelcome = false;
   let isClosed = false;
   let hasHeard = true;
+  let heardAtMs = performance.now();
   let missedBeats = 0;
 
   const frames: FrameStream = openFrameStream(stream, {
     onFrames(arrived) {
       hasHeard = true;
+      heardAtMs = performance.now();
       if (missedBeats > 0) {
         missedBeats = 0;
         ears.onMissed(0);
@@ -171,6 +177,11 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
         return ears.onFacts(message.facts);
       case 'job':
         return takeReport(message.job);
+      case 'unrecorded':
+        return context.services.missCheckpoint(message.request, {
+          code: isErrorCode(message.code) ? message.code : 'checkpoint.failed',
+          message: `${workerName}: ${message.message}`,
+        });
       case 'tunnel':
         return openTunnel(message.ch, message.service, message.name);
       case 'ack':
@@ -468,7 +479,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     holdReport(attempt, report, true);
   }
 
-  function openTunnel(ch: number, service: 'upload-pack' | 'blob-get' | 'blob-put', name: string): void {
+  function openTunnel(ch: number, service: TunnelService, name: string): void {
     if (ch % 2 === 0 || tunnels.has(ch)) throw new CodedError('worker.protocol_violation', `${workerName} opened channel ${ch}, which is not free`);
     const tunnel = new Tunnel(ch, frames, () => tunnels.delete(ch));
     tunnels.set(ch, tunnel);
@@ -511,11 +522,13 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     cancel(attempt, graceMs) {
       if (isWelcome && !isClosed) sendCancel(attempt, graceMs);
     },
+    checkpoint: (attempt, request, limits) => frames.send({ t: 'checkpoint', attempt, request, limits }),
     liveJobs() {
       let count = 0;
       for (const { report } of jobs.values()) if (!report || !isOver(report.state)) count += 1;
       return count;
     },
+    heardAtMs: () => heardAtMs,
     probe: () => frames.send({ t: 'probe' }),
     shutdown: () => frames.send({ t: 'shutdown' }),
     close,

@@ -49,8 +49,8 @@ export interface RegistryOptions {
 export interface RegistryLinks {
   book: JobBook;
   services: WorkerServices;
-  /** The jobs of this worker will not be waited for any longer: it was silent for too long, or was removed. */
-  whenLost(worker: WorkerId, reason: LostReason): Promise<void>;
+  /** The worker was silent for too long, or was removed: then its jobs will not be waited for any longer. */
+  whenLost(worker: WorkerId, reason: LostReason, isRemoved: boolean): Promise<void>;
 }
 
 export interface NewWorkerRequest extends WorkerConfig {
@@ -200,7 +200,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     await supervisor.move('remove', reason);
     supervisors.delete(id);
     await deleteSecret(db, passwordName(id));
-    await present().whenLost(id, { code: 'job.lost', message: reason.message });
+    await present().whenLost(id, { code: 'job.lost', message: reason.message }, true);
     changed();
   }
 
@@ -382,6 +382,12 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       ),
     assign: (worker, attempt, spec, secrets) => supervisors.get(worker)?.link?.assign(attempt, spec, secrets),
     cancel: (worker, attempt, graceMs) => supervisors.get(worker)?.link?.cancel(attempt, graceMs),
+    silentMs: (worker) => supervisors.get(worker)?.silentMs ?? 0,
+    checkpoint(worker, attempt, request, limits) {
+      const link = supervisors.get(worker)?.link;
+      link?.checkpoint(attempt, request, limits);
+      return link !== undefined;
+    },
     onChange: (listener) => void listeners.push(listener),
   };
   return registry;

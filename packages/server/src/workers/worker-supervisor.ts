@@ -48,8 +48,8 @@ export interface SupervisorContext {
   wakeEvents(): void;
   /** Something changed that may let work be placed. */
   changed(): void;
-  /** Its jobs will not be waited for any longer. */
-  whenLost(worker: WorkerId, reason: LostReason): Promise<void>;
+  /** It has been silent for too long. */
+  whenLost(worker: WorkerId, reason: LostReason, isRemoved: boolean): Promise<void>;
   noteBeat(worker: WorkerId, load: WorkerLoad): void;
 }
 
@@ -85,6 +85,11 @@ export class WorkerSupervisor {
   /** The link, while it may be used for work. */
   get link(): WorkerLink | undefined {
     return this.#link;
+  }
+
+  /** How long nothing has been heard of it in milliseconds; 0 while it has a link. */
+  get silentMs(): number {
+    return this.#link ? 0 : performance.now() - this.#silentSinceMs;
   }
 
   get slots(): number {
@@ -236,7 +241,7 @@ export class WorkerSupervisor {
           onClose: (error) => {
             if (this.#link === link) {
               this.#link = undefined;
-              this.#silentSinceMs = performance.now();
+              this.#silentSinceMs = link.heardAtMs();
             }
             if (this.#opened === link) this.#opened = undefined;
             if (isUpgrading) this.#failures = 0;
@@ -310,7 +315,7 @@ export class WorkerSupervisor {
     const { lostAfterMs, whenLost } = this.#context;
     if (this.row.state !== 'suspect' || performance.now() - this.#silentSinceMs < lostAfterMs) return;
     await this.move('giveUp', fact);
-    await whenLost(this.row.id, { code: 'job.lost', message: `${this.row.name} has been out of reach for ${Math.round(lostAfterMs / 1000)} s: ${fact.message}` });
+    await whenLost(this.row.id, { code: 'job.lost', message: `${this.row.name} has been out of reach for ${Math.round(lostAfterMs / 1000)} s: ${fact.message}` }, false);
   }
 
   /** @param delayMs absent: until woken */

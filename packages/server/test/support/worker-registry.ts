@@ -39,6 +39,8 @@ export const noServices: WorkerServices = {
   openUploadPack: () => Promise.reject(new Error('no git here')),
   readBlob: () => Promise.resolve(undefined),
   writeBlob: () => Promise.reject(new Error('no blobs here')),
+  storeCheckpoint: () => Promise.reject(new Error('no checkpoints here')),
+  missCheckpoint: () => {},
 };
 
 /** A started registry; without more in `workers` it knows no worker. */

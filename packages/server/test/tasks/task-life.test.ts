@@ -40,7 +40,7 @@ beforeEach(async () => {
     for (const wake of moved) wake();
   };
   engine = startTaskEngine({
-    db: database.db, pool, log: pino({ level: 'silent' }), outputLimitBytes: 2 ** 20, wakeEvents: wakeUps,
+    db: database.db, pool, log: pino({ level: 'silent' }), outputLimitBytes: 2 ** 20, lostAfterMs: 300_000, wakeEvents: wakeUps,
     nameOfWorker: (id) => id, projectFiles: () => Promise.reject(new Error('no project here')), engine: Promise.resolve(turnsInProcess()),
   });
   book = openAttemptBook({ ...engine.context, nameOfWorker: (id) => id });

@@ -39,6 +39,8 @@ const noServices: WorkerServices = {
   openUploadPack: () => Promise.reject(new Error('no git here')),
   readBlob: () => Promise.resolve(undefined),
   writeBlob: () => Promise.reject(new Error('no blobs here')),
+  storeCheckpoint: () => Promise.reject(new Error('no checkpoints here')),
+  missCheckpoint: () => {},
 };
 
 function aJob(command: string): JobSpec {
