@@ -15,8 +15,8 @@ import { createEventTail } from './events/event-tail.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { watchLoopDelay } from './loop-delay.ts';
 import { createBlobStore } from './projects/blob-store.ts';
-import { createCommitFiles } from './projects/commit-files.ts';
 import { createCheckpointRefs } from './projects/checkpoint-refs.ts';
+import { createCommitFiles } from './projects/commit-files.ts';
 import { createMirrors } from './projects/mirror.ts';
 import { createProjectHandlers } from './projects/project-handlers.ts';
 import { createUploadPack } from './projects/upload-pack.ts';
@@ -89,7 +89,11 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const blobs = createBlobStore({ folder: join(dataFolder, 'blobs') });
 
   const registry = createWorkerRegistry({
-    db, log, serverId, secretBox, wakeEvents,
+    db,
+    log,
+    serverId,
+    secretBox,
+    wakeEvents,
     config: settings.workers,
     agentHash: bundle.hash,
     transports: {
@@ -107,7 +111,10 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const openEngine = Promise.withResolvers<DurableEngine>();
   openEngine.promise.catch(() => {});
   const tasks = startTaskEngine({
-    db, log, wakeEvents, projectFiles,
+    db,
+    log,
+    wakeEvents,
+    projectFiles,
     pool: registry,
     outputLimitBytes: settings.logs.outputLimitBytes,
     lostAfterMs: settings.workers.lostAfterMs,
@@ -121,18 +128,31 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const loopDelay = watchLoopDelay();
   let url = '';
   const http = createHttpServer({
-    log, version, tail,
+    log,
+    version,
+    tail,
     authenticate: createAuthenticate(db),
     machineDoor: await openDialInDoor({ db, registry, bundle, heartbeatMs: settings.workers.heartbeatMs }),
     host: settings.clients.host,
     handlers: {
       ...serverHandlers({
-        db, config, loopDelay, pool: registry,
+        db,
+        config,
+        loopDelay,
+        pool: registry,
         facts: { id: serverId, version, url: () => url, startedAt, database: postgres ? 'embedded' : 'external' },
       }),
       ...workerHandlers({ db, registry }),
       ...createProjectHandlers({ db, mirrors, wakeEvents }),
-      ...taskHandlers({ ...context, workers: registry, startDriver, checkpoints, lostAfterMs: settings.workers.lostAfterMs, nameOfWorker: registry.nameOfWorker, openBlob: async (key) => (await blobs.open(key))?.content }),
+      ...taskHandlers({
+        ...context,
+        workers: registry,
+        startDriver,
+        checkpoints,
+        lostAfterMs: settings.workers.lostAfterMs,
+        nameOfWorker: registry.nameOfWorker,
+        openBlob: async (key) => (await blobs.open(key))?.content,
+      }),
       ...eventHandlers(tail),
     },
   });
@@ -143,8 +163,11 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   await registry.start({
     book,
     services: {
-      openUploadPack: createUploadPack(mirrors), readBlob: blobs.readBlob, writeBlob: blobs.writeBlob,
-      storeCheckpoint: checkpoints.storeCheckpoint, missCheckpoint: checkpoints.missCheckpoint,
+      openUploadPack: createUploadPack(mirrors),
+      readBlob: blobs.readBlob,
+      writeBlob: blobs.writeBlob,
+      storeCheckpoint: checkpoints.storeCheckpoint,
+      missCheckpoint: checkpoints.missCheckpoint,
     },
     whenLost: async (worker, reason, isRemoved) => {
       blobs.dropProducer(worker);

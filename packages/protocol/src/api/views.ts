@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { ATTEMPT_STATES } from '../task/attempt-state.ts';
+import { TASK_STATES } from '../task/task-state.ts';
 import { machineFacts, workerLoad } from '../worker/capabilities.ts';
 import { CHECKPOINT_CAUSES, leftOutFile } from '../worker/checkpoint.ts';
 import { WORKER_ADMISSIONS, WORKER_STATES } from '../worker/worker-state.ts';
-import { ATTEMPT_STATES } from '../task/attempt-state.ts';
-import { TASK_STATES } from '../task/task-state.ts';
 
 const time = z.string().describe('RFC 3339');
 

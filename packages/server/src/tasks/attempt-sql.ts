@@ -37,7 +37,9 @@ export async function insertAttempts(db: Db, attempts: NewAttempt[]): Promise<vo
 }
 
 /** Jobs that hold a slot or wait for one on a worker. */
-export async function countTakenSlots(db: Db): Promise<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }[]> {
+export async function countTakenSlots(
+  db: Db,
+): Promise<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }[]> {
   const { rows } = await db.query<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }>(
     `select a.worker_id, t.root_id, t.project_id, count(*)::int as taken
        from task_attempts a join distributed_tasks t on t.id = a.task_id
@@ -88,13 +90,7 @@ export async function takeReports(db: Db, reports: JobReport[]): Promise<MovedAt
         and a.state = any(case r.state when 'preparing' then $3::text[] when 'running' then $4::text[]
                                when 'lost' then $5::text[] || 'exited'::text else $5::text[] end)
       returning a.id, a.task_id, t.root_id, a.number, a.worker_id, a.state, a.exit_code, a.reason`,
-    [
-      JSON.stringify(reports),
-      OVER_STATES,
-      attemptStatesBefore('preparing'),
-      attemptStatesBefore('running'),
-      attemptStatesBefore('exited'),
-    ],
+    [JSON.stringify(reports), OVER_STATES, attemptStatesBefore('preparing'), attemptStatesBefore('running'), attemptStatesBefore('exited')],
   );
   return rows;
 }
@@ -160,7 +156,13 @@ export async function insertOutput(db: Db, pieces: OutputPiece[]): Promise<void>
 }
 
 /** The chunk that holds byte `from` and those after it, in order, until `limit` chunks. */
-export async function readOutput(db: Db, attempt: AttemptId, stream: string, from: number, limit: number): Promise<{ off: number; data: Buffer }[]> {
+export async function readOutput(
+  db: Db,
+  attempt: AttemptId,
+  stream: string,
+  from: number,
+  limit: number,
+): Promise<{ off: number; data: Buffer }[]> {
   const { rows } = await db.query<{ off: number; data: Buffer }>(
     `select off, data from output_chunks where attempt_id = $1 and stream = $2
         and off >= coalesce((select max(off) from output_chunks where attempt_id = $1 and stream = $2 and off <= $3), 0)

@@ -1,7 +1,7 @@
 import { ERROR_CODES, type ErrorFact, isErrorCode } from '@helixcode/protocol/errors';
 import type { AttemptId, TaskId } from '@helixcode/protocol/ids';
-import { appendEvents, type NewEvent } from '../events/event-log.ts';
 import type { Db } from '../db/db.ts';
+import { appendEvents, type NewEvent } from '../events/event-log.ts';
 import { askCancel } from './attempt-sql.ts';
 import { copyPause, listPausedAmong } from './silence-sql.ts';
 import { CANCEL_GRACE_MS, type TaskContext } from './task-context.ts';
@@ -35,10 +35,16 @@ export function judgeAttempt(leaf: LeafStanding, attempt: AttemptRow): Omit<Leaf
  * Takes completed attempts to their tasks, in the transaction in which they were completed: a leaf is done, fails, or
  * is tried again; attempts that raced it are asked to stop. Workers, drivers and placement hear of it after the commit.
  */
-export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' | 'leafTimes' | 'wakeDriver' | 'wakePlacement'>, attempts: AttemptRow[]): Promise<void> {
+export async function settleAttempts(
+  tx: Db,
+  context: Pick<TaskContext, 'pool' | 'leafTimes' | 'wakeDriver' | 'wakePlacement'>,
+  attempts: AttemptRow[],
+): Promise<void> {
   if (attempts.length === 0) return;
   tx.afterCommit(context.wakePlacement);
-  const leaves = new Map((await lockStandings(tx, [...new Set(attempts.map((attempt) => attempt.task_id))])).map((leaf) => [leaf.id, leaf]));
+  const leaves = new Map(
+    (await lockStandings(tx, [...new Set(attempts.map((attempt) => attempt.task_id))])).map((leaf) => [leaf.id, leaf]),
+  );
   const stoppedFor = attempts.filter((attempt) => attempt.pause_asked).flatMap((attempt) => leaves.get(attempt.task_id)?.root_id ?? []);
   const paused = new Set(stoppedFor.length > 0 ? await listPausedAmong(tx, stoppedFor) : []);
   const moves = new Map<TaskId, LeafMove>();

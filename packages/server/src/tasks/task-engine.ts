@@ -23,7 +23,9 @@ export interface TaskEngine {
  * Sets tasks in motion: placement, drivers and deadlines. The durable engine may open later than this (the API answers
  * meanwhile); drivers asked for until then start when it is there.
  */
-export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine>; lostAfterMs: number }): TaskEngine {
+export function startTaskEngine(
+  deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine>; lostAfterMs: number },
+): TaskEngine {
   /** Round of each driver this server has started: what a wake-up needs to name it. */
   const rounds = new Map<TaskId, number>();
   let placement: PlacementLoop | undefined;
@@ -52,8 +54,14 @@ export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacem
   async function sweep(): Promise<void> {
     for (const task of await listDriven(deps.db)) if (rounds.get(task.id) !== task.attempts) startDriver(task);
     for (const { id, name } of await listOverdue(deps.db)) {
-      const failure = { code: 'task.deadline_passed' as const, message: `the deadline of ${name} has passed`, next: `helix tasks retry ${id}` };
-      await cancelTask(context, id, failure).catch((error: unknown) => deps.log.warn({ err: error, task: id }, 'an overdue task was not ended'));
+      const failure = {
+        code: 'task.deadline_passed' as const,
+        message: `the deadline of ${name} has passed`,
+        next: `helix tasks retry ${id}`,
+      };
+      await cancelTask(context, id, failure).catch((error: unknown) =>
+        deps.log.warn({ err: error, task: id }, 'an overdue task was not ended'),
+      );
     }
   }
 

@@ -5,17 +5,17 @@ import { isOver } from '@helixcode/protocol/task/attempt-state';
 import { isSettled } from '@helixcode/protocol/task/task-state';
 import type { Handlers } from '../http/handler.ts';
 import { listAttempts, listAttemptsOfTask, readStreamLength } from './attempt-sql.ts';
-import type { Checkpoints } from './checkpoints.ts';
 import { cancelTask } from './cancel-task.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { readRange } from './read-stream.ts';
 import { resumeTask } from './resume-task.ts';
 import { retryTask } from './retry-task.ts';
-import { submitTask } from './submit-task.ts';
 import { rollbackTask } from './rollback-task.ts';
+import { submitTask } from './submit-task.ts';
 import type { AttemptRow, TaskRow } from './task-row.ts';
 import { getTask, listRoots, listTree, readDocument } from './task-sql.ts';
-import type { SilenceContext } from './watch-silence.ts';
 import { viewTask, viewTree, type WorkerNames } from './task-view.ts';
+import type { SilenceContext } from './watch-silence.ts';
 
 export interface TaskHandlerDeps extends SilenceContext {
   workers: WorkerNames;
@@ -26,8 +26,19 @@ export interface TaskHandlerDeps extends SilenceContext {
 }
 
 type TaskRoutes =
-  | 'tasks.submit' | 'tasks.list' | 'tasks.get' | 'tasks.output' | 'tasks.cancel' | 'tasks.retry' | 'tasks.checkpoint' | 'tasks.checkpoints' | 'tasks.rollback' | 'tasks.resume' | 'tasks.junit'
-  | 'tasks.coverage' | 'tasks.artifact';
+  | 'tasks.submit'
+  | 'tasks.list'
+  | 'tasks.get'
+  | 'tasks.output'
+  | 'tasks.cancel'
+  | 'tasks.retry'
+  | 'tasks.checkpoint'
+  | 'tasks.checkpoints'
+  | 'tasks.rollback'
+  | 'tasks.resume'
+  | 'tasks.junit'
+  | 'tasks.coverage'
+  | 'tasks.artifact';
 
 export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> {
   const { db } = deps;
@@ -109,6 +120,7 @@ function pickAttempt(task: TaskRow, attempts: AttemptRow[], number: number | und
     });
   if (number === undefined) return attempts.at(-1);
   const attempt = attempts.find((candidate) => candidate.number === number);
-  if (!attempt) throw new CodedError('api.not_found', `${task.name} (${task.id}) has no attempt ${number}`, { next: `helix tasks show ${task.id}` });
+  if (!attempt)
+    throw new CodedError('api.not_found', `${task.name} (${task.id}) has no attempt ${number}`, { next: `helix tasks show ${task.id}` });
   return attempt;
 }

@@ -1,8 +1,8 @@
 import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { AttemptId, ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
 import type { AttemptState } from '@helixcode/protocol/task/attempt-state';
-import type { TaskState } from '@helixcode/protocol/task/task-state';
 import type { TaskKindName, TaskPolicy } from '@helixcode/protocol/task/task-spec';
+import type { TaskState } from '@helixcode/protocol/task/task-state';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 
 export interface Progress {

@@ -1,7 +1,7 @@
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import type { ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
-import { isSettled, SETTLED_TASK_STATES, statesBefore, type TaskCommand, type TaskState } from '@helixcode/protocol/task/task-state';
 import type { TaskPolicy } from '@helixcode/protocol/task/task-spec';
+import { isSettled, SETTLED_TASK_STATES, statesBefore, type TaskCommand, type TaskState } from '@helixcode/protocol/task/task-state';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { Db } from '../db/db.ts';
 import type { NewTask, Progress, RestorePoint, TaskRow } from './task-row.ts';
@@ -31,10 +31,10 @@ export async function insertTasks(db: Db, tasks: NewTask[]): Promise<TaskRow[]> 
 }
 
 export async function insertDependencies(db: Db, pairs: { task: TaskId; needs: TaskId }[]): Promise<void> {
-  await db.query(
-    `insert into task_dependencies (task_id, needs_id) select * from unnest($1::text[], $2::text[]) on conflict do nothing`,
-    [pairs.map((pair) => pair.task), pairs.map((pair) => pair.needs)],
-  );
+  await db.query(`insert into task_dependencies (task_id, needs_id) select * from unnest($1::text[], $2::text[]) on conflict do nothing`, [
+    pairs.map((pair) => pair.task),
+    pairs.map((pair) => pair.needs),
+  ]);
 }
 
 /** @throws CodedError `task.not_found` */
@@ -147,7 +147,11 @@ export async function moveLeaves(db: Db, moves: LeafMove[]): Promise<MovedLeaf[]
 }
 
 /** Cancels everything below a task that is not settled, and tells which rows that were. */
-export async function cancelDescendants(db: Db, task: TaskId, failure: ErrorFact): Promise<{ id: TaskId; root_id: TaskId; from_state: TaskState }[]> {
+export async function cancelDescendants(
+  db: Db,
+  task: TaskId,
+  failure: ErrorFact,
+): Promise<{ id: TaskId; root_id: TaskId; from_state: TaskState }[]> {
   const { rows } = await db.query<{ id: TaskId; root_id: TaskId; from_state: TaskState }>(
     `with recursive below as (
        select id from distributed_tasks where parent_id = $1
@@ -184,10 +188,11 @@ export async function requeueDescendants(db: Db, task: TaskId): Promise<{ id: Ta
 }
 
 export async function saveDriverState(db: Db, id: TaskId, memo: object, progress: Progress | undefined): Promise<void> {
-  await db.query(
-    `update distributed_tasks set memo = $2, progress = coalesce($3::jsonb, progress) where id = $1`,
-    [id, JSON.stringify(memo), progress === undefined ? null : JSON.stringify(progress)],
-  );
+  await db.query(`update distributed_tasks set memo = $2, progress = coalesce($3::jsonb, progress) where id = $1`, [
+    id,
+    JSON.stringify(memo),
+    progress === undefined ? null : JSON.stringify(progress),
+  ]);
 }
 
 /** Gives a blocked leaf its job: what it waited for is there. */
@@ -200,7 +205,13 @@ export async function unblockLeaf(db: Db, id: TaskId, job: JobSpec): Promise<Tas
 }
 
 /** Settles a blocked leaf whose result is already known (a build found in the cache). */
-export async function settleBlocked(db: Db, id: TaskId, state: TaskState, result: unknown, failure: ErrorFact | undefined): Promise<TaskRow | undefined> {
+export async function settleBlocked(
+  db: Db,
+  id: TaskId,
+  state: TaskState,
+  result: unknown,
+  failure: ErrorFact | undefined,
+): Promise<TaskRow | undefined> {
   const { rows } = await db.query<TaskRow>(
     `update distributed_tasks set state = $2, result = $3::jsonb, failure = $4::jsonb, finished_at = now()
       where id = $1 and state = 'blocked' returning *`,
@@ -352,7 +363,7 @@ export async function countUnsettledRoots(db: Db): Promise<Record<string, number
 /** With these reasons a command ran and failed by itself; with any other one its worker failed it. */
 export const BROKEN_LIMITS: readonly string[] = ['job.timed_out', 'output.too_large'];
 
-export interface LeafStanding extends Pick<TaskRow, 'id' | 'root_id' | 'parent_id' | 'name' | 'state' | 'policy'> {
+export interface LeafStanding extends Pick<TaskRow, 'id' | 'root_id' | 'parent_id' | 'name' | 'state' | 'policy' | 'restore'> {
   /** Tries whose command ran and failed. */
   failed_tries: number;
   /** Tries that a worker lost, could not start, or failed (a full disk). */
@@ -364,7 +375,7 @@ export interface LeafStanding extends Pick<TaskRow, 'id' | 'root_id' | 'parent_i
 /** Locks leaves and tells how often they were tried. */
 export async function lockStandings(db: Db, ids: TaskId[]): Promise<LeafStanding[]> {
   const { rows } = await db.query<LeafStanding>(
-    `select t.id, t.root_id, t.parent_id, t.name, t.state, t.policy, c.failed_tries, c.lost_tries, c.live
+    `select t.id, t.root_id, t.parent_id, t.name, t.state, t.policy, t.restore, c.failed_tries, c.lost_tries, c.live
        from distributed_tasks t,
             lateral (select count(*) filter (where a.is_complete and a.state in ('exited', 'cancelled') and not w.failed_it and a.fenced is null and not a.pause_asked
                                                and (a.exit_code is distinct from 0 or a.reason is not null))::int as failed_tries,

@@ -7,8 +7,16 @@ import type { WorkerSupervisor } from './worker-supervisor.ts';
 import { viewWorker } from './worker-view.ts';
 
 type WorkerRoutes =
-  | 'workers.list' | 'workers.add' | 'workers.enrol' | 'workers.get' | 'workers.events' | 'workers.accept-key' | 'workers.revoke-key' | 'workers.admission'
-  | 'workers.reconnect' | 'workers.remove';
+  | 'workers.list'
+  | 'workers.add'
+  | 'workers.enrol'
+  | 'workers.get'
+  | 'workers.events'
+  | 'workers.accept-key'
+  | 'workers.revoke-key'
+  | 'workers.admission'
+  | 'workers.reconnect'
+  | 'workers.remove';
 
 export function workerHandlers({ db, registry }: { db: Db; registry: WorkerRegistry }): Pick<Handlers, WorkerRoutes> {
   const view = (worker: WorkerSupervisor): WorkerView => viewWorker(worker, registry.addressOf(worker.row));
@@ -27,7 +35,11 @@ export function workerHandlers({ db, registry }: { db: Db; registry: WorkerRegis
       const rows = await listConnectivityEvents(db, registry.find(params.worker).row.id, query.limit);
       return {
         items: rows.map(({ at, command, from_state, to_state, reason }) => ({
-          at: at.toISOString(), from: from_state, to: to_state, command, ...(reason && { reason }),
+          at: at.toISOString(),
+          from: from_state,
+          to: to_state,
+          command,
+          ...(reason && { reason }),
         })),
       };
     },

@@ -1,7 +1,7 @@
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
-import type { JobSpec } from '@helixcode/protocol/worker/job';
-import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
 import type { WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
+import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { WorkerAdmission, WorkerState } from '@helixcode/protocol/worker/worker-state';
 
 /** A worker as placement sees it: facts held in memory by the server that has its link. */

@@ -19,8 +19,21 @@ import type { WorkerTransport } from './transports/worker-transport.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 import type { HostKeyRow, WorkerAddress, WorkerRow } from './worker-row.ts';
 import {
-  acceptHostKey, configureWorker, deleteSecret, insertWorker, listHostKeys, listMetrics, listWorkerNames, listWorkers, type NewWorker, putSecret,
-  readSecret, revokeHostKey, setAdmission, setLabels, upsertMetrics,
+  acceptHostKey,
+  configureWorker,
+  deleteSecret,
+  insertWorker,
+  listHostKeys,
+  listMetrics,
+  listWorkerNames,
+  listWorkers,
+  type NewWorker,
+  putSecret,
+  readSecret,
+  revokeHostKey,
+  setAdmission,
+  setLabels,
+  upsertMetrics,
 } from './worker-sql.ts';
 import { type LostReason, type SupervisorContext, WorkerSupervisor } from './worker-supervisor.ts';
 
@@ -138,9 +151,13 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     if (passwordEnv !== undefined) {
       const password = process.env[passwordEnv];
       if (password !== undefined && password !== '') return password;
-      throw new CodedError('config.invalid', `worker ${worker.name} takes its password from $${passwordEnv}, which the server does not have`, {
-        next: `start the server with ${passwordEnv} set`,
-      });
+      throw new CodedError(
+        'config.invalid',
+        `worker ${worker.name} takes its password from $${passwordEnv}, which the server does not have`,
+        {
+          next: `start the server with ${passwordEnv} set`,
+        },
+      );
     }
     const name = passwordName(worker.id);
     const sealed = await readSecret(db, name);
@@ -155,10 +172,21 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
   function supervise(row: WorkerRow, hostKeys: HostKeyRow[]): WorkerSupervisor {
     const { book, services, whenLost } = present();
     const context: SupervisorContext = {
-      db, log, serverId: options.serverId, transport: transports[row.transport], gate, book, services,
+      db,
+      log,
+      serverId: options.serverId,
+      transport: transports[row.transport],
+      gate,
+      book,
+      services,
       output: (output ??= createOutputWriter(book)),
-      heartbeatMs: config.heartbeatMs, lostAfterMs: config.lostAfterMs, agentHash: options.agentHash, passwordOf,
-      wakeEvents: options.wakeEvents, changed, whenLost,
+      heartbeatMs: config.heartbeatMs,
+      lostAfterMs: config.lostAfterMs,
+      agentHash: options.agentHash,
+      passwordOf,
+      wakeEvents: options.wakeEvents,
+      changed,
+      whenLost,
       noteBeat: (worker, load) => {
         metrics.add({ worker, load }).catch((error: unknown) => log.warn({ err: error }, 'beats of workers could not be written'));
       },
@@ -211,7 +239,10 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       const [rows, keys, beats, known] = await Promise.all([listWorkers(db), listHostKeys(db), listMetrics(db), listWorkerNames(db)]);
       for (const { id, name } of known) names.set(id, name);
       for (const row of rows) {
-        const supervisor = supervise(row, keys.filter((key) => key.worker_id === row.id));
+        const supervisor = supervise(
+          row,
+          keys.filter((key) => key.worker_id === row.id),
+        );
         const beat = beats.find(({ worker_id }) => worker_id === row.id);
         supervisor.load = beat?.load;
         supervisor.lastSeenAt = beat?.seen_at;
@@ -239,7 +270,9 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       if (transport === 'ssh' && address.host === undefined)
         throw new CodedError('api.bad_request', `worker ${name} has no host`, { next: `helix workers add ${name} user@host` });
       if (password !== undefined && address.passwordEnv !== undefined)
-        throw new CodedError('api.bad_request', `worker ${name} has a password and the name of a variable with one`, { next: 'give one of them' });
+        throw new CodedError('api.bad_request', `worker ${name} has a password and the name of a variable with one`, {
+          next: 'give one of them',
+        });
       const row = await insert({ id: newId('worker'), name, transport, slots, labels, address: defined(address) }, password);
       const supervisor = supervise(row, []);
       supervisor.start();
@@ -316,7 +349,9 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
           next: `helix workers show ${name}`,
         });
       if (!(await acceptHostKey(db, id, fingerprint)))
-        throw new CodedError('worker.host_key_unknown', `${name} has not shown a host key ${fingerprint}`, { next: `helix workers show ${name}` });
+        throw new CodedError('worker.host_key_unknown', `${name} has not shown a host key ${fingerprint}`, {
+          next: `helix workers show ${name}`,
+        });
       supervisor.hostKeys = await keysOf(id);
       if (supervisor.row.state !== 'blocked' || reason?.code.startsWith('worker.host_key')) await supervisor.dialNow();
     },
@@ -324,7 +359,9 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     async revokeKey(supervisor, fingerprint) {
       const { id, name } = supervisor.row;
       if (!(await revokeHostKey(db, id, fingerprint)))
-        throw new CodedError('worker.host_key_unknown', `${name} has not shown a host key ${fingerprint}`, { next: `helix workers show ${name}` });
+        throw new CodedError('worker.host_key_unknown', `${name} has not shown a host key ${fingerprint}`, {
+          next: `helix workers show ${name}`,
+        });
       supervisor.hostKeys = await keysOf(id);
       // Whether the link relies on it is for ssh to find out.
       supervisor.redial(`the host key ${fingerprint} was revoked`);
@@ -355,13 +392,18 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       } catch (error) {
         if (!force) {
           if (!transport.isAwaited) {
-            if (row.state === 'up' || row.state === 'degraded') await supervisor.move('drop', { code: 'worker.link_lost', message: 'removing it failed' });
+            if (row.state === 'up' || row.state === 'degraded')
+              await supervisor.move('drop', { code: 'worker.link_lost', message: 'removing it failed' });
             supervisor.start();
           }
-          throw new CodedError('worker.unreachable', `${row.name} could not be cleaned up: ${error instanceof Error ? error.message : String(error)}`, {
-            next: `helix workers remove ${row.name} --force`,
-            cause: error,
-          });
+          throw new CodedError(
+            'worker.unreachable',
+            `${row.name} could not be cleaned up: ${error instanceof Error ? error.message : String(error)}`,
+            {
+              next: `helix workers remove ${row.name} --force`,
+              cause: error,
+            },
+          );
         }
         isUninstalled = false;
         log.warn({ err: error, worker: row.id }, 'a worker was removed without being cleaned up');
@@ -377,7 +419,14 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     workers: () =>
       [...supervisors.values()].map(
         ({ row, slots, labels, load, warmProjects }): PoolWorker => ({
-          id: row.id, name: row.name, state: row.state, admission: row.admission, slots, labels, load, warmProjects,
+          id: row.id,
+          name: row.name,
+          state: row.state,
+          admission: row.admission,
+          slots,
+          labels,
+          load,
+          warmProjects,
         }),
       ),
     assign: (worker, attempt, spec, secrets) => supervisors.get(worker)?.link?.assign(attempt, spec, secrets),
@@ -402,7 +451,13 @@ function passwordName(worker: WorkerId): string {
 }
 
 function configuredWorkers(config: HelixConfig['workers']): Omit<NewWorker, 'id'>[] {
-  const dialled = config.pool.map(({ name, transport, slots, labels, ...address }) => ({ name, transport, slots, labels, address: defined(address) }));
+  const dialled = config.pool.map(({ name, transport, slots, labels, ...address }) => ({
+    name,
+    transport,
+    slots,
+    labels,
+    address: defined(address),
+  }));
   const isNamed = dialled.some(({ name }) => name === LOCAL_NAME);
   if (!config.local || isNamed) return dialled;
   return [{ name: LOCAL_NAME, transport: 'local', slots: config.localSlots, labels: [], address: {} }, ...dialled];

@@ -16,8 +16,16 @@ import { acceptHostKey, beginEpoch, noteHostKey, setFacts, setReason } from './w
 
 /** What waits for a person: dialling again by itself would change nothing, or do harm. */
 const BLOCKING: ReadonlySet<ErrorCode> = new Set([
-  'config.invalid', 'worker.auth_refused', 'worker.bootstrap_failed', 'worker.disk_full', 'worker.host_key_changed', 'worker.host_key_revoked',
-  'worker.host_key_unknown', 'worker.no_shell', 'worker.platform_unsupported', 'worker.stale_epoch',
+  'config.invalid',
+  'worker.auth_refused',
+  'worker.bootstrap_failed',
+  'worker.disk_full',
+  'worker.host_key_changed',
+  'worker.host_key_revoked',
+  'worker.host_key_unknown',
+  'worker.no_shell',
+  'worker.platform_unsupported',
+  'worker.stale_epoch',
 ]);
 /** How long a daemon may take from the first byte to its welcome: a machine under load is slow to look at itself. */
 const WELCOME_TIMEOUT_MS = 15_000;
@@ -143,7 +151,10 @@ export class WorkerSupervisor {
       const move = await moveWorker(db, this.row.id, command, reason);
       if (!move) return;
       this.row = { ...this.row, state: move.to, reason: reason ?? null };
-      log.info({ worker: this.row.id, name: this.row.name, from: move.from, to: move.to, ...(reason && { reason: reason.message }) }, 'worker moved');
+      log.info(
+        { worker: this.row.id, name: this.row.name, from: move.from, to: move.to, ...(reason && { reason: reason.message }) },
+        'worker moved',
+      );
       wakeEvents();
       changed();
     });
@@ -213,7 +224,16 @@ export class WorkerSupervisor {
       const link = openWorkerLink(
         stream,
         {
-          worker: this.row.id, workerName: this.row.name, serverId, epoch, heartbeatMs, welcomeTimeoutMs: WELCOME_TIMEOUT_MS, book, services, output, log,
+          worker: this.row.id,
+          workerName: this.row.name,
+          serverId,
+          epoch,
+          heartbeatMs,
+          welcomeTimeoutMs: WELCOME_TIMEOUT_MS,
+          book,
+          services,
+          output,
+          log,
           slots: () => this.slots,
         },
         {
@@ -288,8 +308,13 @@ export class WorkerSupervisor {
     this.hostKeys = [
       ...known,
       {
-        worker_id: id, key_type: key.type, public_key: key.publicKey, fingerprint: key.fingerprint, seen_at: now,
-        accepted_at: key.isTrusted ? now : (before?.accepted_at ?? null), revoked_at: before?.revoked_at ?? null,
+        worker_id: id,
+        key_type: key.type,
+        public_key: key.publicKey,
+        fingerprint: key.fingerprint,
+        seen_at: now,
+        accepted_at: key.isTrusted ? now : (before?.accepted_at ?? null),
+        revoked_at: before?.revoked_at ?? null,
       },
     ];
   }
@@ -315,7 +340,11 @@ export class WorkerSupervisor {
     const { lostAfterMs, whenLost } = this.#context;
     if (this.row.state !== 'suspect' || performance.now() - this.#silentSinceMs < lostAfterMs) return;
     await this.move('giveUp', fact);
-    await whenLost(this.row.id, { code: 'job.lost', message: `${this.row.name} has been out of reach for ${Math.round(lostAfterMs / 1000)} s: ${fact.message}` }, false);
+    await whenLost(
+      this.row.id,
+      { code: 'job.lost', message: `${this.row.name} has been out of reach for ${Math.round(lostAfterMs / 1000)} s: ${fact.message}` },
+      false,
+    );
   }
 
   /** @param delayMs absent: until woken */

@@ -25,6 +25,8 @@ export interface GivenTasks {
   until(task: Pick<TaskRow, 'id'>, state: TaskRow['state']): Promise<TaskRow>;
   /** Says that a worker has been out of reach for so long, or is back (0). */
   silence(worker: WorkerId, ms: number): void;
+  /** Ends it all, the turns of drivers too. */
+  end(): Promise<void>;
 }
 
 export async function givenTasks({ db }: TestDatabase): Promise<GivenTasks> {
@@ -35,7 +37,8 @@ export async function givenTasks({ db }: TestDatabase): Promise<GivenTasks> {
   const listeners = new Set<() => void>();
   const nameOfWorker = (id: WorkerId): string => (id === workers[0] ? 'one' : 'two');
   const lostAfterMs = 300_000;
-  const engine = startTaskEngine({
+  const turns = turnsInProcess(() => engine);
+  const engine: TaskEngine = startTaskEngine({
     db,
     pool,
     nameOfWorker,
@@ -46,7 +49,7 @@ export async function givenTasks({ db }: TestDatabase): Promise<GivenTasks> {
       for (const wake of listeners) wake();
     },
     projectFiles: () => Promise.reject(new Error('no project here')),
-    engine: Promise.resolve(turnsInProcess(() => engine)),
+    engine: Promise.resolve(turns),
   });
   const context: SilenceContext = { ...engine.context, nameOfWorker, lostAfterMs };
   const book = openAttemptBook(context);
@@ -84,6 +87,10 @@ export async function givenTasks({ db }: TestDatabase): Promise<GivenTasks> {
       pool.silent.set(worker, ms);
       show();
     },
+    async end() {
+      await engine.stop();
+      await turns.close();
+    },
   };
 }
 
@@ -106,5 +113,10 @@ function turnsInProcess(engine: () => TaskEngine): DurableEngine {
       }),
     );
   };
-  return { start: async (id) => look(id), wake: look, cancel: async () => {}, close: async () => {} };
+  return {
+    start: async (id) => look(id),
+    wake: look,
+    cancel: async () => {},
+    close: async () => void (await Promise.all(running.values())),
+  };
 }

@@ -21,7 +21,7 @@ beforeEach(async () => {
   project = newId('project');
   await database.db.query(`insert into projects (id, name) values ($1, $1)`, [project]);
 });
-afterEach(() => given.engine.stop());
+afterEach(() => given.end());
 
 const away = 60_000;
 const replaced = { lostAfterMs: 1_000, backoffMs: 0 };
@@ -57,7 +57,7 @@ test('retry: what ran on a worker silent for longer than lostAfterMs starts else
 
 test('first_done: of the original that is back and its replacement the first to end counts, the other is stopped', async () => {
   for (const isOriginal of [true, false]) {
-    await given.engine.stop();
+    await given.end();
     given = await givenTasks(database);
     const { task, first, second } = await givenReplaced({ reconcile: 'first_done' });
     given.silence(first.worker, 0);

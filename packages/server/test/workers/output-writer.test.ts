@@ -8,9 +8,18 @@ const attempt = newId('attempt');
 const piece = (stream: string, offset: number, text: string): OutputPiece => ({ attempt, stream, offset, bytes: Buffer.from(text) });
 
 test('pieces that follow each other become one row, whatever stands between them', () => {
-  const joined = joinNeighbours([piece('out', 0, 'ab'), piece('err', 0, 'x'), piece('out', 2, 'cd'), piece('out', 4, 'e'), piece('err', 1, 'y')]);
+  const joined = joinNeighbours([
+    piece('out', 0, 'ab'),
+    piece('err', 0, 'x'),
+    piece('out', 2, 'cd'),
+    piece('out', 4, 'e'),
+    piece('err', 1, 'y'),
+  ]);
 
-  expect(joined.map(({ stream, offset, bytes }) => [stream, offset, Buffer.from(bytes).toString()])).toEqual([['out', 0, 'abcde'], ['err', 0, 'xy']]);
+  expect(joined.map(({ stream, offset, bytes }) => [stream, offset, Buffer.from(bytes).toString()])).toEqual([
+    ['out', 0, 'abcde'],
+    ['err', 0, 'xy'],
+  ]);
 });
 
 test('pieces with a gap between them, and what would be too large a row, stay apart', () => {
