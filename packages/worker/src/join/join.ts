@@ -86,9 +86,11 @@ class Joiner {
       }
       if (error.code === 'worker.removed' || error.code === 'worker.token_refused') {
         if (error.code === 'worker.removed') await this.#leave();
-        // Enrolled anew, it begins as another worker.
-        this.#file.remove();
-        if (this.#enrolment !== undefined) continue;
+        if (this.#enrolment !== undefined) {
+          // Enrolled anew, it begins as another worker. Otherwise its token stays: a server may have lost its memory for a while.
+          this.#file.remove();
+          continue;
+        }
       }
       if (FINAL.has(error.code) || (FINAL_AT_FIRST.has(error.code) && !this.#hasBeenLinked)) throw error;
       if (performance.now() - startedMs > GOOD_LINK_MS) this.#failures = 0;
@@ -177,6 +179,7 @@ class Joiner {
   /** Ends the daemon and its jobs and deletes what the worker had, as the server has asked for. */
   async #leave(): Promise<void> {
     const worker = this.#file.read()?.worker;
+    this.#file.remove();
     if (worker === undefined) return;
     const home = workerHome(worker);
     await stopDaemon(home);
