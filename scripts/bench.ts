@@ -21,10 +21,15 @@ const CLEAN_UP_WITHIN_MS = 30_000;
 let cleanUp: AsyncDisposableStack | undefined;
 /** Set by an interrupt; it ends with the process. */
 let ending: Promise<void> | undefined;
-for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const)
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
   process.once(signal, () => {
     setTimeout(() => process.exit(status), CLEAN_UP_WITHIN_MS).unref();
-    ending = (cleanUp?.disposeAsync() ?? Promise.resolve()).catch((error: unknown) => console.error(error)).finally(() => process.exit(status));
+    ending = (cleanUp?.disposeAsync() ?? Promise.resolve())
+      .catch((error: unknown) => console.error(error))
+      .finally(() => process.exit(status));
   });
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } });

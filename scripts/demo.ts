@@ -39,21 +39,33 @@ try {
   if (flags.json) {
     const { totals } = report;
     const result = {
-      ok, workers: report.workers.length, ssh, tests: totals.tests, failed: totals.failed, flaky: totals.flaky,
-      serialMs: Math.round(report.serialMs), wallMs: Math.round(report.wallMs), utilisation: report.utilisation, url: `${url}/api/v1/tasks/${task}`,
+      ok,
+      workers: report.workers.length,
+      ssh,
+      tests: totals.tests,
+      failed: totals.failed,
+      flaky: totals.flaky,
+      serialMs: Math.round(report.serialMs),
+      wallMs: Math.round(report.wallMs),
+      utilisation: report.utilisation,
+      url: `${url}/api/v1/tasks/${task}`,
     };
     console.log(JSON.stringify(result));
   } else printSummary(report, url, ok);
   if (!ok) process.exitCode = 1;
 } finally {
-  if (flags.keep) say(`\nIt goes on running. To look around: HELIX_HOME=${home} npx helix status; to end it: HELIX_HOME=${home} npx helix down --workers`);
+  if (flags.keep)
+    say(
+      `\nIt goes on running. To look around: HELIX_HOME=${home} npx helix status; to end it: HELIX_HOME=${home} npx helix down --workers`,
+    );
   else await cleanUp();
 }
 
 /** The sample project, as a repository of its own. */
 async function makeRepository(): Promise<void> {
   cpSync(path.join(ROOT, 'examples/sample-repo'), repository, { recursive: true });
-  const git = (...args: string[]) => mustRun('git', ['-c', 'user.name=demo', '-c', 'user.email=demo@localhost', ...args], { cwd: repository });
+  const git = (...args: string[]) =>
+    mustRun('git', ['-c', 'user.name=demo', '-c', 'user.email=demo@localhost', ...args], { cwd: repository });
   await git('init', '-q', '-b', 'main');
   await git('add', '-A');
   await git('commit', '-q', '-m', 'Open the shop');
@@ -76,8 +88,17 @@ async function addWorkers(): Promise<number> {
     const sshd = await givenSshd();
     sshds.push(sshd);
     await helix(
-      'workers', 'add', `${sshd.user}@${sshd.host}:${sshd.port}`, '--name', name, '--identity', sshd.identityFile,
-      '--accept-fingerprint', sshd.fingerprint, '--slots', '1',
+      'workers',
+      'add',
+      `${sshd.user}@${sshd.host}:${sshd.port}`,
+      '--name',
+      name,
+      '--identity',
+      sshd.identityFile,
+      '--accept-fingerprint',
+      sshd.fingerprint,
+      '--slots',
+      '1',
     );
   }
   return names.length;
@@ -87,7 +108,9 @@ async function runSuite(): Promise<TestReport> {
   say('');
   tell(['test']);
   const { exitCode, stdout, stderr } = await runCommand(process.execPath, [HELIX, 'test', ...(flags.json ? ['--json'] : [])], {
-    cwd: repository, env, show: flags.json ? 'nothing' : 'all',
+    cwd: repository,
+    env,
+    show: flags.json ? 'nothing' : 'all',
   });
   if (exitCode !== 0 && exitCode !== TESTS_FAILED) throw new Error(`helix test ended with ${exitCode}: ${stderr.trim()}`);
   if (flags.json) {
@@ -107,8 +130,12 @@ async function runSuite(): Promise<TestReport> {
 /** The sample has one bug and one test that depends on luck, and both must be found and nothing else. */
 function isAsMeant({ totals, failures, flaky }: TestReport): boolean {
   return (
-    totals.units >= 60 && totals.failed === 1 && totals.errors === 0 && totals.flaky === 1 &&
-    failures[0]?.unit === 'test/discount/tier-boundaries.test.js' && flaky[0]?.unit === 'test/exchange/quick-quote.test.js'
+    totals.units >= 60 &&
+    totals.failed === 1 &&
+    totals.errors === 0 &&
+    totals.flaky === 1 &&
+    failures[0]?.unit === 'test/discount/tier-boundaries.test.js' &&
+    flaky[0]?.unit === 'test/exchange/quick-quote.test.js'
   );
 }
 
@@ -117,9 +144,15 @@ function printSummary(report: TestReport, url: string, ok: boolean): void {
   const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
   const rows = [
     ['workers', `${report.workers.join(', ')} (${report.slots} slots${sshds.length > 0 ? `, ${sshds.length} of them by ssh` : ''})`],
-    ['tests', `${totals.tests} in ${totals.units} files: ${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped, ${totals.flaky} flaky`],
+    [
+      'tests',
+      `${totals.tests} in ${totals.units} files: ${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped, ${totals.flaky} flaky`,
+    ],
     ['one after the other', seconds(report.serialMs)],
-    ['here', `${seconds(report.wallMs)}, ${(report.serialMs / report.wallMs).toFixed(1)} times as fast; slots ${Math.round(report.utilisation * 100)} % busy`],
+    [
+      'here',
+      `${seconds(report.wallMs)}, ${(report.serialMs / report.wallMs).toFixed(1)} times as fast; slots ${Math.round(report.utilisation * 100)} % busy`,
+    ],
     ['looked at through', `${url}/api/v1/tasks/${task}`],
     ['in all', seconds(performance.now() - startMs)],
   ];

@@ -84,8 +84,18 @@ async function timeSsh(cleanUp: AsyncDisposableStack): Promise<{ p50: number; p9
   const folder = mkdtempSync(path.join(tmpdir(), 'helix-mux-'));
   cleanUp.defer(() => rmSync(folder, { recursive: true, force: true }));
   const options = [
-    '-F', 'none', '-p', String(sshd.port), '-i', sshd.identityFile, '-o', 'BatchMode=yes', '-o', `UserKnownHostsFile=${sshd.knownHostsFile}`,
-    '-o', `ControlPath=${path.join(folder, 'mux')}`,
+    '-F',
+    'none',
+    '-p',
+    String(sshd.port),
+    '-i',
+    sshd.identityFile,
+    '-o',
+    'BatchMode=yes',
+    '-o',
+    `UserKnownHostsFile=${sshd.knownHostsFile}`,
+    '-o',
+    `ControlPath=${path.join(folder, 'mux')}`,
   ];
   const target = `${sshd.user}@${sshd.host}`;
   const master = spawn('ssh', [...options, '-o', 'ControlMaster=yes', '-N', target], { stdio: 'ignore' });

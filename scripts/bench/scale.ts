@@ -11,8 +11,8 @@ import { startEmbeddedPostgres } from '@helixcode/server/db/embedded-postgres';
 import { migrate } from '@helixcode/server/db/migrate';
 import { buildAgentBundle } from '@helixcode/server/workers/bootstrap/agent-bundle';
 import { socketPaths } from '@helixcode/server/workers/transports/local-transport';
-import { givenHome, removeHome, startServer } from '../../test/support/server-process.ts';
 import { residentBytes } from '../../test/support/processes.ts';
+import { givenHome, removeHome, startServer } from '../../test/support/server-process.ts';
 import { atLeast, atMost, type Measurement, quantile } from './measurement.ts';
 import { postgresProcesses, watchCpu } from './process-cost.ts';
 import type { Simulation } from './simulate-workers.ts';
@@ -107,7 +107,10 @@ async function insertWorkers(home: string, folder: string, count: number): Promi
   for (let n = 0; n < count; n++) {
     const [id, at] = [newId('worker'), path.join(folder, String(n))];
     await db.query(`insert into workers (id, name, transport, address, slots) values ($1, $2, 'local', $3, $4)`, [
-      id, `simulated-${n}`, JSON.stringify({ folder: at }), SLOTS,
+      id,
+      `simulated-${n}`,
+      JSON.stringify({ folder: at }),
+      SLOTS,
     ]);
     const socket = socketPaths(at, id).find((candidate) => Buffer.byteLength(candidate) <= 100);
     if (!socket) throw new Error(`no socket path below ${at} is short enough`);

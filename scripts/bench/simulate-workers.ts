@@ -19,7 +19,14 @@ const [line] = (await once(createInterface(process.stdin), 'line')) as [string];
 const { sockets, agent, jobMs, cores } = JSON.parse(line) as Simulation;
 const workers = await Promise.all(
   sockets.map((socketPath) =>
-    givenSimulatedWorker({ socketPath, agent, jobMs, cores, sendsInline: true, outputOf: (spec) => Buffer.from(`${spec.command}\nended\n`) }),
+    givenSimulatedWorker({
+      socketPath,
+      agent,
+      jobMs,
+      cores,
+      sendsInline: true,
+      outputOf: (spec) => Buffer.from(`${spec.command}\nended\n`),
+    }),
   ),
 );
 process.stdout.write('ready\n');

@@ -1,9 +1,9 @@
-import { availableParallelism } from 'node:os';
 import { rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import type { TestReport } from '@helixcode/protocol/test/test-result';
-import { mustRun } from '../demo/command.ts';
 import { runTask, snapshotOf } from '../../test/support/hand-in.ts';
 import { workersAreUp } from '../../test/support/wait-for.ts';
+import { mustRun } from '../demo/command.ts';
 import { benchServer } from './bench-server.ts';
 import { atLeast, atMost, type Measurement } from './measurement.ts';
 import { givenUnevenSuite, unevenTimesMs } from './uneven-suite.ts';
@@ -36,10 +36,21 @@ export async function measure(cleanUp: AsyncDisposableStack): Promise<Measuremen
   const bareMs = await timeBare(folder, slots);
   return {
     metrics: {
-      files: FILES, tests: report.totals.tests, slots, wallMs, startUpMs, utilisation: report.utilisation, shards: report.shards,
-      serialCpuMs: serial.cpuMs, ratioToIdeal: (wallMs - startUpMs) / idealMs, ratioToBare: wallMs / bareMs,
+      files: FILES,
+      tests: report.totals.tests,
+      slots,
+      wallMs,
+      startUpMs,
+      utilisation: report.utilisation,
+      shards: report.shards,
+      serialCpuMs: serial.cpuMs,
+      ratioToIdeal: (wallMs - startUpMs) / idealMs,
+      ratioToBare: wallMs / bareMs,
     },
-    baseline: { name: `node --test, serial and ${slots} files at once, in one checkout`, metrics: { serialWallMs: serial.wallMs, bareWallMs: bareMs } },
+    baseline: {
+      name: `node --test, serial and ${slots} files at once, in one checkout`,
+      metrics: { serialWallMs: serial.wallMs, bareWallMs: bareMs },
+    },
     bars: [
       atLeast('tests of the merged result', report.totals.passed, FILES),
       atLeast('utilisation', report.utilisation, 0.95),

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Client } from '@helixcode/client/http-client';
 import { givenSshd, noSshd, type TestSshd } from '../../packages/server/test/support/sshd.ts';
-import type { ServerProcess } from '../../test/support/server-process.ts';
 import { runTask } from '../../test/support/hand-in.ts';
+import type { ServerProcess } from '../../test/support/server-process.ts';
 import { workersAreUp } from '../../test/support/wait-for.ts';
 import { mustRun } from '../demo/command.ts';
 import { benchServer } from './bench-server.ts';
@@ -28,8 +28,15 @@ export async function measure(cleanUp: AsyncDisposableStack): Promise<Measuremen
   await server.client.call('workers.add', {
     body: sshd
       ? {
-          name: WORKER, transport: 'ssh', slots: 1, host: sshd.host, port: sshd.port, user: sshd.user, identityFile: sshd.identityFile,
-          knownHostsFile: sshd.knownHostsFile, folder: path.join(folder, 'worker'),
+          name: WORKER,
+          transport: 'ssh',
+          slots: 1,
+          host: sshd.host,
+          port: sshd.port,
+          user: sshd.user,
+          identityFile: sshd.identityFile,
+          knownHostsFile: sshd.knownHostsFile,
+          folder: path.join(folder, 'worker'),
         }
       : { name: WORKER, transport: 'local', slots: 1 },
   });
@@ -57,9 +64,14 @@ export async function measure(cleanUp: AsyncDisposableStack): Promise<Measuremen
   const firstMs = first.toServerMs + first.toWorkerMs;
   return {
     metrics: {
-      files: repository.files, commits: repository.commits, worker: sshd ? 'over ssh' : 'local',
-      firstToServerMs: first.toServerMs, firstToWorkerMs: first.toWorkerMs,
-      commitToServerMs: small?.toServerMs ?? null, commitToWorkerMs: small?.toWorkerMs ?? null, unchangedToWorkerMs: noneMs,
+      files: repository.files,
+      commits: repository.commits,
+      worker: sshd ? 'over ssh' : 'local',
+      firstToServerMs: first.toServerMs,
+      firstToWorkerMs: first.toWorkerMs,
+      commitToServerMs: small?.toServerMs ?? null,
+      commitToWorkerMs: small?.toWorkerMs ?? null,
+      unchangedToWorkerMs: noneMs,
       ratioFirst: ratio(firstMs, byHand(firstPush)),
       ratioCommit: ratio(smallMs, byHand(small?.push)),
       ratioUnchanged: ratio(noneMs, byHand(nonePush)),
@@ -67,9 +79,12 @@ export async function measure(cleanUp: AsyncDisposableStack): Promise<Measuremen
     baseline: {
       name: sshd ? 'git push over ssh to a bare repository, and a checkout there' : `nothing: ${noSshd}`,
       metrics: {
-        firstPushMs: firstPush?.pushMs ?? null, firstCheckOutMs: firstPush?.checkOutMs ?? null,
-        commitPushMs: small?.push?.pushMs ?? null, commitCheckOutMs: small?.push?.checkOutMs ?? null,
-        unchangedPushMs: nonePush?.pushMs ?? null, unchangedCheckOutMs: nonePush?.checkOutMs ?? null,
+        firstPushMs: firstPush?.pushMs ?? null,
+        firstCheckOutMs: firstPush?.checkOutMs ?? null,
+        commitPushMs: small?.push?.pushMs ?? null,
+        commitCheckOutMs: small?.push?.checkOutMs ?? null,
+        unchangedPushMs: nonePush?.pushMs ?? null,
+        unchangedCheckOutMs: nonePush?.checkOutMs ?? null,
       },
     },
     bars: [],
@@ -100,7 +115,18 @@ interface Pushed {
 async function openPush(folder: string, source: string, sshd: TestSshd): Promise<(commit: string) => Promise<Pushed>> {
   const [bare, tree] = [path.join(folder, 'pushed.git'), path.join(folder, 'pushed')];
   const target = `${sshd.user}@${sshd.host}`;
-  const ssh = ['-F', 'none', '-p', String(sshd.port), '-i', sshd.identityFile, '-o', 'BatchMode=yes', '-o', `UserKnownHostsFile=${sshd.knownHostsFile}`];
+  const ssh = [
+    '-F',
+    'none',
+    '-p',
+    String(sshd.port),
+    '-i',
+    sshd.identityFile,
+    '-o',
+    'BatchMode=yes',
+    '-o',
+    `UserKnownHostsFile=${sshd.knownHostsFile}`,
+  ];
   const env = { ...process.env, GIT_SSH_COMMAND: ['ssh', ...ssh].join(' ') };
   await mustRun('git', ['init', '-q', '--bare', '-b', 'main', bare]);
   let hasTree = false;
@@ -108,7 +134,9 @@ async function openPush(folder: string, source: string, sshd: TestSshd): Promise
     const startMs = performance.now();
     await mustRun('git', ['-C', source, 'push', '-q', `ssh://${target}:${sshd.port}${bare}`, `${commit}:refs/heads/main`], { env });
     const pushedMs = performance.now();
-    const command = hasTree ? `git -C ${tree} checkout -q --detach ${commit} && git -C ${tree} clean -qfdx` : `git -C ${bare} worktree add -q --detach ${tree} ${commit}`;
+    const command = hasTree
+      ? `git -C ${tree} checkout -q --detach ${commit} && git -C ${tree} clean -qfdx`
+      : `git -C ${bare} worktree add -q --detach ${tree} ${commit}`;
     await mustRun('ssh', [...ssh, target, command]);
     hasTree = true;
     return { pushMs: pushedMs - startMs, checkOutMs: performance.now() - pushedMs };

@@ -14,7 +14,8 @@ export async function givenUnevenSuite(timesMs: readonly number[]): Promise<stri
   mkdirSync(path.join(folder, 'test'));
   writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ name: 'uneven', type: 'module', scripts: { test: 'node --test' } }));
   for (const [index, ms] of timesMs.entries()) writeFileSync(path.join(folder, 'test', `part-${index}.test.js`), burningTest(ms));
-  const git = (...args: string[]) => mustRun('git', ['-c', 'user.name=bench', '-c', 'user.email=bench@localhost', ...args], { cwd: folder });
+  const git = (...args: string[]) =>
+    mustRun('git', ['-c', 'user.name=bench', '-c', 'user.email=bench@localhost', ...args], { cwd: folder });
   await git('init', '-q', '-b', 'main');
   await git('add', '-A');
   await git('commit', '-q', '-m', 'A suite of uneven files');

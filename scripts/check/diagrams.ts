@@ -33,7 +33,9 @@ function drawCommands(table: Record<string, Partial<Record<string, string>>>, st
     for (const [command, to] of Object.entries(moves)) if (to) commandsByTarget.set(to, [...(commandsByTarget.get(to) ?? []), command]);
     return [...commandsByTarget].map(([to, commands]) => `  ${from} --> ${to}: ${commands.join(', ')}`);
   });
-  const ends = Object.entries(table).filter(([, moves]) => Object.keys(moves).length === 0).map(([state]) => `  ${state} --> [*]`);
+  const ends = Object.entries(table)
+    .filter(([, moves]) => Object.keys(moves).length === 0)
+    .map(([state]) => `  ${state} --> [*]`);
   return ['```mermaid', 'stateDiagram-v2', `  [*] --> ${start}`, ...lines, ...ends, '```'].join('\n');
 }
 

@@ -1,8 +1,8 @@
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startEmbeddedPostgres } from '@helixcode/server/db/embedded-postgres';
 import { connectionUrl } from '@helixcode/server/db/connection-url';
+import { startEmbeddedPostgres } from '@helixcode/server/db/embedded-postgres';
 import { migrate } from '@helixcode/server/db/migrate';
 import pg from 'pg';
 

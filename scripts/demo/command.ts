@@ -16,7 +16,11 @@ export interface RunOptions {
 }
 
 /** Runs a program to its end and keeps what it says. */
-export async function runCommand(program: string, args: readonly string[], { cwd, env, show = 'nothing' }: RunOptions = {}): Promise<Ended> {
+export async function runCommand(
+  program: string,
+  args: readonly string[],
+  { cwd, env, show = 'nothing' }: RunOptions = {},
+): Promise<Ended> {
   const child = spawn(program, args, {
     cwd,
     env,

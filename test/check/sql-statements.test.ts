@@ -33,8 +33,7 @@ test('a wrong column, a typo and a value put into the text are each found at the
 });
 
 test('a text is found behind type arguments of every shape', () => {
-  const source =
-    'tx.query<Map<string, () => Row<A>>>(\n  `select 1`); tx.query(named, `no`); tx.query("select 2"); tx.query(`select 3`)';
+  const source = 'tx.query<Map<string, () => Row<A>>>(\n  `select 1`); tx.query(named, `no`); tx.query("select 2"); tx.query(`select 3`)';
   expect(sqlStatementsIn('a-sql.ts', source).map(({ line, text }) => [line, text])).toEqual([
     [2, 'select 1'],
     [2, 'select 3'],

@@ -35,6 +35,7 @@ describe('a wrong command line is exit 2, and says what was meant', () => {
     [['status', '--server'], '--server needs a value', 'helix --help'],
     [['workers', 'add'], 'name either an address or --local and a name', 'helix workers add --help'],
     [['workers', 'add', 'ada@host:99999'], 'ada@host:99999 is not an address', 'helix workers add --help'],
+    [['worker', 'join'], 'name the URL of the server', 'helix worker join https://helix.example.org --token-stdin'],
     [['completion', 'bsh'], 'did you mean bash?', 'helix completion bash'],
   ])('%j', async (args, message, next) => {
     const { status, stdout, stderr } = await runHelix(args);
@@ -90,7 +91,7 @@ test('completions are offered for commands and flags', async () => {
       .trim()
       .split('\n')
       .map((line) => line.split('\t')[0] ?? '');
-  expect(await offered('wor')).toEqual(['workers']);
+  expect(await offered('wor')).toEqual(['workers', 'worker']);
   expect(await offered('workers', 'a')).toEqual(['add', 'accept-key']);
   expect(await offered('test', '--ju')).toEqual(['--junit']);
   expect(await offered('--json', 'test', '--ju')).toEqual(['--junit']);

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
 import { isId, newId } from '@helixcode/protocol/ids';
+import { expect, test } from 'vitest';
 
 test('ids made one after the other sort in that order, also within a millisecond', () => {
   const ids = Array.from({ length: 5_000 }, (_, n) => newId('task', 1_700_000_000_000 + Math.floor(n / 2_000)));

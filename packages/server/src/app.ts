@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { ensureOwnerToken } from './auth/owner-token.ts';
 import { openSecretBox } from './auth/secret-box.ts';
@@ -16,6 +15,7 @@ import { createEventTail } from './events/event-tail.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { watchLoopDelay } from './loop-delay.ts';
 import { createBlobStore } from './projects/blob-store.ts';
+import { createCheckpointRefs } from './projects/checkpoint-refs.ts';
 import { createCommitFiles } from './projects/commit-files.ts';
 import { createMirrors } from './projects/mirror.ts';
 import { createProjectHandlers } from './projects/project-handlers.ts';
@@ -23,8 +23,12 @@ import { createUploadPack } from './projects/upload-pack.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { readServerId } from './server-identity.ts';
 import { openAttemptBook } from './tasks/attempt-book.ts';
+import { createCheckpoints } from './tasks/checkpoints.ts';
 import { startTaskEngine } from './tasks/task-engine.ts';
 import { taskHandlers } from './tasks/task-handlers.ts';
+import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
+import { openDialInDoor } from './workers/dial-in-door.ts';
+import { createDialInTransport } from './workers/transports/dial-in-transport.ts';
 import { createLocalTransport } from './workers/transports/local-transport.ts';
 import { createSshTransport } from './workers/transports/ssh-transport.ts';
 import { workerHandlers } from './workers/worker-handlers.ts';
@@ -32,6 +36,9 @@ import { createWorkerRegistry } from './workers/worker-registry.ts';
 
 /** How often a PostgreSQL of our own is looked after. */
 const DATABASE_CHECK_MS = 1_000;
+
+/** How often it is looked whether a worker that should dial in has been silent for too long. */
+const DIAL_IN_PATIENCE_MS = 5_000;
 
 export interface App {
   url: string;
@@ -82,10 +89,15 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const blobs = createBlobStore({ folder: join(dataFolder, 'blobs') });
 
   const registry = createWorkerRegistry({
-    db, log, serverId, secretBox, wakeEvents,
+    db,
+    log,
+    serverId,
+    secretBox,
+    wakeEvents,
     config: settings.workers,
     agentHash: bundle.hash,
     transports: {
+      'dial-in': createDialInTransport(Math.min(DIAL_IN_PATIENCE_MS, settings.workers.lostAfterMs)),
       local: createLocalTransport({ bundle, folder: join(dataFolder, 'local') }),
       ssh: createSshTransport({
         bundle,
@@ -99,29 +111,48 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const openEngine = Promise.withResolvers<DurableEngine>();
   openEngine.promise.catch(() => {});
   const tasks = startTaskEngine({
-    db, log, wakeEvents, projectFiles,
+    db,
+    log,
+    wakeEvents,
+    projectFiles,
     pool: registry,
     outputLimitBytes: settings.logs.outputLimitBytes,
+    lostAfterMs: settings.workers.lostAfterMs,
     nameOfWorker: registry.nameOfWorker,
     engine: openEngine.promise,
   });
   const { context, startDriver } = tasks;
+  const checkpoints = createCheckpoints({ ...context, refs: createCheckpointRefs(mirrors) });
   const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
 
   const loopDelay = watchLoopDelay();
   let url = '';
   const http = createHttpServer({
-    log, version, tail,
+    log,
+    version,
+    tail,
     authenticate: createAuthenticate(db),
+    machineDoor: await openDialInDoor({ db, registry, bundle, heartbeatMs: settings.workers.heartbeatMs }),
     host: settings.clients.host,
     handlers: {
       ...serverHandlers({
-        db, config, loopDelay, pool: registry,
+        db,
+        config,
+        loopDelay,
+        pool: registry,
         facts: { id: serverId, version, url: () => url, startedAt, database: postgres ? 'embedded' : 'external' },
       }),
       ...workerHandlers({ db, registry }),
       ...createProjectHandlers({ db, mirrors, wakeEvents }),
-      ...taskHandlers({ ...context, workers: registry, startDriver, openBlob: async (key) => (await blobs.open(key))?.content }),
+      ...taskHandlers({
+        ...context,
+        workers: registry,
+        startDriver,
+        checkpoints,
+        lostAfterMs: settings.workers.lostAfterMs,
+        nameOfWorker: registry.nameOfWorker,
+        openBlob: async (key) => (await blobs.open(key))?.content,
+      }),
       ...eventHandlers(tail),
     },
   });
@@ -131,10 +162,17 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   engine.then(openEngine.resolve, openEngine.reject);
   await registry.start({
     book,
-    services: { openUploadPack: createUploadPack(mirrors), readBlob: blobs.readBlob, writeBlob: blobs.writeBlob },
-    whenLost: async (worker, reason) => {
+    services: {
+      openUploadPack: createUploadPack(mirrors),
+      readBlob: blobs.readBlob,
+      writeBlob: blobs.writeBlob,
+      storeCheckpoint: checkpoints.storeCheckpoint,
+      missCheckpoint: checkpoints.missCheckpoint,
+    },
+    whenLost: async (worker, reason, isRemoved) => {
       blobs.dropProducer(worker);
-      await book.loseWorker(worker, reason);
+      // What ran on one that is merely silent goes on as its policy says.
+      if (isRemoved) await book.loseWorker(worker, reason);
     },
   });
   const watch = postgres && watchDatabase(postgresFolder, db, log);

@@ -6,16 +6,18 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError, ERROR_CODES } from '@helixcode/protocol/errors';
 import { destination, pino } from 'pino';
+import packageFile from '../package.json' with { type: 'json' };
 import { startApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { lockDataFolder } from './db/data-folder-lock.ts';
-import packageFile from '../package.json' with { type: 'json' };
 
 try {
   await run();
 } catch (error) {
   const coded = error instanceof CodedError ? error : undefined;
-  process.stderr.write(`${JSON.stringify({ error: coded?.toFact() ?? { code: 'api.internal', message: String((error as Error)?.stack ?? error) } })}\n`);
+  process.stderr.write(
+    `${JSON.stringify({ error: coded?.toFact() ?? { code: 'api.internal', message: String((error as Error)?.stack ?? error) } })}\n`,
+  );
   process.exit(coded ? ERROR_CODES[coded.code].exit : 1);
 }
 

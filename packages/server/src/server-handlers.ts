@@ -18,7 +18,13 @@ export interface ServerFacts {
 /** Values of these keys may hold a password. */
 const SECRET_KEYS = new Set(['database.url']);
 
-export function serverHandlers(deps: { db: Db; pool: WorkerPool; config: ServerConfig; facts: ServerFacts; loopDelay: Pick<LoopDelay, 'p99Ms'> }): Pick<Handlers, 'server.get' | 'server.config'> {
+export function serverHandlers(deps: {
+  db: Db;
+  pool: WorkerPool;
+  config: ServerConfig;
+  facts: ServerFacts;
+  loopDelay: Pick<LoopDelay, 'p99Ms'>;
+}): Pick<Handlers, 'server.get' | 'server.config'> {
   const { db, pool, config, facts, loopDelay } = deps;
   return {
     'server.get': async () => {
@@ -42,7 +48,9 @@ export function serverHandlers(deps: { db: Db; pool: WorkerPool; config: ServerC
       };
     },
     'server.config': async () => ({
-      values: config.values.map((value) => (SECRET_KEYS.has(value.key) && value.value !== undefined ? { ...value, value: '(secret)' } : value)),
+      values: config.values.map((value) =>
+        SECRET_KEYS.has(value.key) && value.value !== undefined ? { ...value, value: '(secret)' } : value,
+      ),
     }),
   };
 }

@@ -52,6 +52,52 @@ export const tasks = buildRouteMap({
       parameters: { positional: { kind: 'tuple', parameters: [task] } },
       docs: { brief: 'Cancel a task and everything below it' },
     }),
+    resume: buildCommand({
+      loader: () => import('../commands/tasks-resume.ts'),
+      parameters: {
+        flags: {
+          elsewhere: {
+            kind: 'boolean',
+            optional: true,
+            withNegated: false,
+            brief: 'Start the part whose worker is away on another worker',
+          },
+        },
+        positional: { kind: 'tuple', parameters: [task] },
+      },
+      docs: { brief: 'Let a paused task go on without the worker it waits for' },
+    }),
+    checkpoint: buildCommand({
+      loader: () => import('../commands/tasks-checkpoint.ts'),
+      parameters: {
+        flags: {
+          name: {
+            kind: 'parsed',
+            parse: text,
+            optional: true,
+            placeholder: 'name',
+            brief: 'A name to roll back to; one name may stand for all parts of a task',
+          },
+        },
+        positional: { kind: 'tuple', parameters: [task] },
+      },
+      docs: { brief: 'Record the files of a running task, uncommitted ones too' },
+    }),
+    checkpoints: buildCommand({
+      loader: () => import('../commands/tasks-checkpoints.ts'),
+      parameters: { positional: { kind: 'tuple', parameters: [task] } },
+      docs: { brief: 'The checkpoints of a task and of its parts' },
+    }),
+    rollback: buildCommand({
+      loader: () => import('../commands/tasks-rollback.ts'),
+      parameters: {
+        flags: {
+          to: { kind: 'parsed', parse: text, placeholder: 'checkpoint', brief: 'Number or name of a checkpoint; 0 is the commit itself' },
+        },
+        positional: { kind: 'tuple', parameters: [task] },
+      },
+      docs: { brief: 'Take a task back to a checkpoint; what runs starts again from there' },
+    }),
     retry: buildCommand({
       loader: () => import('../commands/tasks-retry.ts'),
       parameters: {

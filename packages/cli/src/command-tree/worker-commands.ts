@@ -62,6 +62,43 @@ const workersAdd = buildCommand({
   },
 });
 
+const workersEnrol = buildCommand({
+  loader: () => import('../commands/workers-enrol.ts'),
+  parameters: {
+    flags: {
+      slots: {
+        kind: 'parsed',
+        parse: wholeNumber,
+        optional: true,
+        placeholder: 'number',
+        brief: 'Jobs at once; its number of cores when absent',
+      },
+      label: {
+        kind: 'parsed',
+        parse: text,
+        variadic: ',',
+        optional: true,
+        placeholder: 'labels',
+        brief: 'Capabilities you vouch for, beside the detected ones',
+      },
+      validMinutes: {
+        kind: 'parsed',
+        parse: wholeNumber,
+        optional: true,
+        placeholder: 'minutes',
+        brief: 'How long the token may be used; a day when absent',
+      },
+    },
+    positional: { kind: 'tuple', parameters: [{ brief: 'Name of the worker', parse: text, placeholder: 'name' }] },
+  },
+  docs: {
+    brief: 'Let a machine join by itself that the server cannot reach',
+    fullDescription:
+      'Prints the enrolment token, good for one machine, once. For a worker that dials in already, the next machine takes its place.',
+    customUsage: ['laptop', 'build-2 --slots 4 --label gpu --valid-minutes 30'],
+  },
+});
+
 const workersAcceptKey = buildCommand({
   loader: () => import('../commands/workers-accept-key.ts'),
   parameters: {
@@ -121,6 +158,7 @@ export const workers = buildRouteMap({
       parameters: oneWorker,
       docs: { brief: 'One worker, and how its connection went' },
     }),
+    enrol: workersEnrol,
     acceptKey: workersAcceptKey,
     drain: buildCommand({
       loader: () => import('../commands/workers-drain.ts'),
@@ -136,4 +174,47 @@ export const workers = buildRouteMap({
     remove: workersRemove,
   },
   docs: { brief: 'The machines that do the work' },
+});
+
+export const thisWorker = buildRouteMap({
+  routes: {
+    join: buildCommand({
+      loader: () => import('../commands/worker-join.ts'),
+      parameters: {
+        flags: {
+          tokenStdin: { kind: 'boolean', optional: true, withNegated: false, brief: 'Read the enrolment token from stdin' },
+          label: {
+            kind: 'parsed',
+            parse: text,
+            variadic: ',',
+            optional: true,
+            placeholder: 'labels',
+            brief: 'Capabilities you vouch for, in place of those the server has',
+          },
+          folder: {
+            kind: 'parsed',
+            parse: text,
+            optional: true,
+            placeholder: 'folder',
+            brief: 'Where its files go; ~/.helix-worker when absent',
+          },
+        },
+        positional: {
+          kind: 'tuple',
+          parameters: [
+            { brief: 'Where the server is found; HELIX_SERVER_URL when absent', parse: text, placeholder: 'url', optional: true },
+          ],
+        },
+      },
+      docs: {
+        brief: 'Make this machine a worker of a server that cannot reach it',
+        fullDescription: [
+          'Dials the server and keeps the link, until the server removes the worker. Needs an enrolment token the first time',
+          '(`helix workers enrol`): on stdin, in HELIX_ENROL_TOKEN, or in the file that HELIX_ENROL_TOKEN_FILE names.',
+        ].join('\n'),
+        customUsage: ['https://helix.example.org --token-stdin', 'https://helix.example.org --label gpu'],
+      },
+    }),
+  },
+  docs: { brief: 'This machine as a worker' },
 });

@@ -1,6 +1,7 @@
 import type { Event } from '@helixcode/protocol/event/events';
 import { connect } from '../connect.ts';
 import type { HelixContext } from '../helix-context.ts';
+import { formatBytes } from '../output/amounts.ts';
 import { oneLine } from '../output/text-width.ts';
 
 interface Flags {
@@ -63,7 +64,15 @@ function detailOf({ body }: Event): string {
     case 'task.created':
       return `${body.kind} ${body.name}`;
     case 'task.moved':
-      return `${body.from} -> ${body.to}${body.failure ? `: ${body.failure.message}` : ''}`;
+      return `${body.from} -> ${body.to}${body.failure ? `: ${body.failure.message}` : body.reason ? `: ${body.reason}` : ''}`;
+    case 'task.checkpoint':
+      return `checkpoint ${body.number}${body.name === undefined ? '' : ` (${body.name})`}: ${formatBytes(body.bundleBytes)}${body.leftOutCount === 0 ? '' : `, ${body.leftOutCount} files left out`}`;
+    case 'task.rolled_back':
+      return body.to === 0 ? 'back to its commit' : `back to checkpoint ${body.to}`;
+    case 'attempt.fenced':
+      return `attempt ${body.number} on ${body.worker} does not count any more: ${body.reason.message}`;
+    case 'attempt.readmitted':
+      return `attempt ${body.number} on ${body.worker} counts again`;
     case 'task.waiting':
       return body.reason;
     case 'task.progress':

@@ -26,7 +26,7 @@ export function changeLine(change: Change, model: TaskModel): string | undefined
     case 'cancelled':
       return `cancelled: ${name}`;
     case 'paused':
-      return `paused: ${name}`;
+      return `paused: ${name}${node.waitingFor === undefined ? '' : `: ${oneLine(node.waitingFor)}`}`;
     case 'pending':
       return from === 'blocked' ? undefined : `waiting again: ${name}`;
     case 'blocked':

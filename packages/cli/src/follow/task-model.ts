@@ -59,7 +59,7 @@ export function createTaskModel(detail: TaskDetail, workerNames: Iterable<readon
       finishedMs: view.finishedAt === undefined ? undefined : Date.parse(view.finishedAt),
       worker: view.attempt?.workerName,
       attempt: view.attempt && { number: view.attempt.number, state: view.attempt.state, exitCode: view.attempt.exitCode },
-      waitingFor: view.waitingFor,
+      waitingFor: view.waitingFor ?? view.pausedBecause,
       progress: view.progress,
       failure: view.failure,
     });
@@ -97,7 +97,7 @@ export function applyEvent(model: TaskModel, event: Event): Change[] {
     case 'task.moved': {
       if (node.state === body.to) return [];
       node.state = body.to;
-      node.waitingFor = undefined;
+      node.waitingFor = body.to === 'paused' ? body.reason : undefined;
       node.failure = body.failure;
       node.finishedMs = ['completed', 'failed', 'cancelled'].includes(body.to) ? atMs : undefined;
       if (body.to === 'running') node.startedMs ??= atMs;

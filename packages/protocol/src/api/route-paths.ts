@@ -7,6 +7,7 @@ export const ROUTE_PATHS = {
   'server.config': { method: 'GET', path: '/server/config' },
   'workers.list': { method: 'GET', path: '/workers' },
   'workers.add': { method: 'POST', path: '/workers' },
+  'workers.enrol': { method: 'POST', path: '/workers/enrolments' },
   'workers.get': { method: 'GET', path: '/workers/:worker' },
   'workers.events': { method: 'GET', path: '/workers/:worker/connectivity' },
   'workers.accept-key': { method: 'POST', path: '/workers/:worker/host-key' },
@@ -26,6 +27,10 @@ export const ROUTE_PATHS = {
   'tasks.output': { method: 'GET', path: '/tasks/:task/output' },
   'tasks.cancel': { method: 'POST', path: '/tasks/:task/cancel' },
   'tasks.retry': { method: 'POST', path: '/tasks/:task/retry' },
+  'tasks.resume': { method: 'POST', path: '/tasks/:task/resume' },
+  'tasks.checkpoint': { method: 'POST', path: '/tasks/:task/checkpoints' },
+  'tasks.checkpoints': { method: 'GET', path: '/tasks/:task/checkpoints' },
+  'tasks.rollback': { method: 'POST', path: '/tasks/:task/rollback' },
   'tasks.junit': { method: 'GET', path: '/tasks/:task/junit' },
   'tasks.coverage': { method: 'GET', path: '/tasks/:task/coverage' },
   'tasks.artifact': { method: 'GET', path: '/tasks/:task/artifact' },
@@ -42,3 +47,7 @@ export const LIVE_PATH = `${API_ROOT}/live`;
  */
 export const LIVE_PROTOCOL = 'helix.v1';
 export const BEARER_PROTOCOL = 'bearer.';
+/** The WebSocket through which a worker that dials in speaks its frames. */
+export const WORKER_LINK_PATH = `${API_ROOT}/worker-link`;
+/** The agent that workers of this server run, for those that dial in with another. */
+export const WORKER_AGENT_PATH = `${WORKER_LINK_PATH}/agent`;

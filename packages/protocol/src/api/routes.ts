@@ -1,12 +1,12 @@
 import { z } from 'zod';
+import { workerConfig, workerName } from '../config/helix-config.ts';
 import type { ErrorCode } from '../errors.ts';
-import { workerConfig } from '../config/helix-config.ts';
 import { event, TOPIC } from '../event/events.ts';
 import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
 import { WORKER_ADMISSIONS } from '../worker/worker-state.ts';
 import { ROUTE_PATHS } from './route-paths.ts';
-import { connectivityEventView, projectView, serverView, taskDetail, taskView, workerView } from './views.ts';
+import { checkpointView, connectivityEventView, projectView, serverView, taskDetail, taskView, workerView } from './views.ts';
 
 /** What a body is, where it is not JSON. */
 export type RawBody = 'application/octet-stream' | 'application/xml' | 'text/plain' | 'text/event-stream';
@@ -32,6 +32,9 @@ const count = z.coerce.number().int().min(1);
 const page = { limit: count.max(500).default(100), cursor: z.string().optional() };
 const pageOf = <Item extends z.ZodType>(item: Item) => z.object({ items: z.array(item), cursor: z.string().optional() });
 
+/** Not a number, so that it cannot be taken for one. */
+const checkpointName = z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,99}$/);
+
 /** Every operation of the API, by name. The server, the clients and the API description are all made from it. */
 export const ROUTES = {
   'server.get': {
@@ -56,6 +59,22 @@ export const ROUTES = {
       acceptFingerprint: z.string().optional().describe('SHA256:… of the host key you checked beforehand'),
     }),
     answer: workerView, status: 201, errors: ['worker.exists', 'api.bad_request'],
+  },
+  'workers.enrol': {
+    ...ROUTE_PATHS['workers.enrol'], tag: 'workers',
+    summary: 'Makes a token with which one machine may join the pool by itself, once; for a worker that dials in already, a machine in its place',
+    body: z.strictObject({
+      name: workerName,
+      slots: z.number().int().min(1).max(1024).optional().describe('Jobs at once; its number of cores when absent'),
+      labels: z.array(z.string()).optional().describe('Capabilities you vouch for, beside the detected ones'),
+      validMs: z.number().int().min(1_000).max(30 * 86_400_000).default(86_400_000).describe('How long the token may be used'),
+    }),
+    answer: z.object({
+      worker: workerView,
+      token: z.string().describe('Shown once; the server keeps its hash only'),
+      expiresAt: z.string().describe('RFC 3339'),
+    }),
+    status: 201, errors: ['worker.exists'],
   },
   'workers.get': {
     ...ROUTE_PATHS['workers.get'], tag: 'workers', summary: 'One worker, by id or name',
@@ -165,6 +184,31 @@ export const ROUTES = {
     ...ROUTE_PATHS['tasks.retry'], tag: 'tasks',
     summary: 'Runs a failed or cancelled task again; finished subtasks keep their results',
     answer: taskView, status: 200, errors: ['task.not_found', 'task.move_refused'],
+  },
+  'tasks.resume': {
+    ...ROUTE_PATHS['tasks.resume'], tag: 'tasks',
+    summary: 'Lets a paused task go on without the worker it waits for, optionally starting the critical part elsewhere',
+    body: z.strictObject({ elsewhere: z.boolean().default(false) }),
+    answer: taskView, status: 200, errors: ['task.not_found', 'task.move_refused'],
+  },
+  'tasks.checkpoint': {
+    ...ROUTE_PATHS['tasks.checkpoint'], tag: 'tasks',
+    summary: 'Takes a snapshot of the checkout of a running task, or of each running part of a divided one',
+    body: z.strictObject({ name: checkpointName.optional() }),
+    answer: z.object({ items: z.array(checkpointView) }), status: 201,
+    errors: ['task.not_found', 'checkpoint.refused', 'checkpoint.failed'],
+  },
+  'tasks.checkpoints': {
+    ...ROUTE_PATHS['tasks.checkpoints'], tag: 'tasks', summary: 'The checkpoints of a task and of its parts, oldest first; also those dropped',
+    answer: z.object({ items: z.array(checkpointView) }), status: 200, errors: ['task.not_found'],
+  },
+  'tasks.rollback': {
+    ...ROUTE_PATHS['tasks.rollback'], tag: 'tasks',
+    summary: 'Takes a task back to a checkpoint: a running one starts again from it, any other begins its next attempt there',
+    body: z.strictObject({
+      to: z.union([z.number().int().min(0), checkpointName]).describe('Number of a checkpoint, 0 for the commit itself, or a name'),
+    }),
+    answer: taskView, status: 200, errors: ['task.not_found', 'task.move_refused', 'checkpoint.not_found'],
   },
   'tasks.junit': {
     ...ROUTE_PATHS['tasks.junit'], tag: 'tasks', summary: 'The merged JUnit XML of a test task',

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { machineFacts, workerLoad } from '../worker/capabilities.ts';
-import { WORKER_ADMISSIONS, WORKER_STATES } from '../worker/worker-state.ts';
 import { ATTEMPT_STATES } from '../task/attempt-state.ts';
 import { TASK_STATES } from '../task/task-state.ts';
+import { machineFacts, workerLoad } from '../worker/capabilities.ts';
+import { CHECKPOINT_CAUSES, leftOutFile } from '../worker/checkpoint.ts';
+import { WORKER_ADMISSIONS, WORKER_STATES } from '../worker/worker-state.ts';
 
 const time = z.string().describe('RFC 3339');
 
@@ -21,6 +22,9 @@ export const attemptView = z.object({
   state: z.enum(ATTEMPT_STATES),
   /** Set while the worker has no link: the job is presumed to run. */
   unknown: z.boolean(),
+  /** Why it does not count at present: its worker fell silent and the task went on elsewhere. */
+  fenced: failureView.optional(),
+  restoredFrom: z.number().int().optional().describe('Checkpoint its files were taken from'),
   exitCode: z.number().int().optional(),
   reason: failureView.optional(),
   streams: z.record(z.string(), z.number().int()).describe('Stored bytes of each stream'),
@@ -45,6 +49,7 @@ export const taskView = z.object({
   requires: z.array(z.string()),
   /** Why it has not started: `no worker has gpu`, `every slot is taken`, `waits for build`. */
   waitingFor: z.string().optional(),
+  pausedBecause: z.string().optional().describe('Why it is paused, and what ends that'),
   progress: z.object({ phase: z.string(), done: z.number(), total: z.number() }).optional(),
   failure: failureView.optional(),
   result: z.unknown().optional(),
@@ -63,10 +68,27 @@ export const taskDetail = taskView.extend({
 });
 export type TaskDetail = z.infer<typeof taskDetail>;
 
+export const checkpointView = z.object({
+  task: z.string(),
+  number: z.number().int().describe('Counts from 1 for each task'),
+  cause: z.enum(CHECKPOINT_CAUSES),
+  name: z.string().optional(),
+  attempt: z.number().int().describe('Number of the attempt it was taken of'),
+  commit: z.string(),
+  files: z.number().int().describe('Files that differ from the commit it stands on'),
+  bundleBytes: z.number().int().describe('Size in which it travelled'),
+  tookMs: z.number().describe('Time it took on the worker'),
+  leftOut: z.array(leftOutFile),
+  leftOutCount: z.number().int(),
+  createdAt: time,
+  droppedAt: time.optional().describe('Its files are no longer kept'),
+});
+export type CheckpointView = z.infer<typeof checkpointView>;
+
 export const workerView = z.object({
   id: z.string(),
   name: z.string(),
-  transport: z.enum(['ssh', 'local']),
+  transport: z.enum(['ssh', 'local', 'dial-in']),
   address: z.string().describe('user@host:port, or the folder of a local worker'),
   state: z.enum(WORKER_STATES),
   admission: z.enum(WORKER_ADMISSIONS),

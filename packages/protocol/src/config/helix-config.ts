@@ -3,12 +3,14 @@ import { junitCommand, setupCommand, TEST_RUNNERS } from '../task/task-spec.ts';
 
 const port = z.number().int().min(0).max(65_535);
 
+export const workerName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/)
+  .describe('Unique among the workers');
+
 /** A machine reached by ssh, or one more daemon on the server's own machine. */
 export const workerConfig = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/)
-    .describe('Unique among the workers'),
+  name: workerName,
   transport: z.enum(['ssh', 'local']).default('ssh'),
   host: z.string().min(1).optional().describe('Name, address, or a Host of your ~/.ssh/config'),
   port: port.optional(),

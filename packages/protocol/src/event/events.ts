@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ATTEMPT_STATES } from '../task/attempt-state.ts';
 import { TASK_STATES } from '../task/task-state.ts';
+import { CHECKPOINT_CAUSES } from '../worker/checkpoint.ts';
 import { WORKER_ADMISSIONS, WORKER_STATES } from '../worker/worker-state.ts';
 
 const fact = z.object({
@@ -19,6 +20,8 @@ export const eventBody = z.discriminatedUnion('type', [
     to: z.enum(TASK_STATES),
     command: z.string(),
     failure: fact.optional(),
+    /** Why it was paused or goes on. */
+    reason: z.string().optional(),
   }),
   z.object({ type: z.literal('task.waiting'), reason: z.string() }),
   z.object({ type: z.literal('task.progress'), phase: z.string(), done: z.number(), total: z.number() }),
@@ -31,6 +34,19 @@ export const eventBody = z.discriminatedUnion('type', [
     exitCode: z.number().optional(),
     reason: fact.optional(),
   }),
+  /** A running attempt no longer counts, or counts again: its worker fell silent, or came back. */
+  z.object({ type: z.literal('attempt.fenced'), attempt: z.string(), number: z.number(), worker: z.string(), reason: fact }),
+  z.object({ type: z.literal('attempt.readmitted'), attempt: z.string(), number: z.number(), worker: z.string() }),
+  z.object({
+    type: z.literal('task.checkpoint'),
+    number: z.number().int(),
+    cause: z.enum(CHECKPOINT_CAUSES),
+    name: z.string().optional(),
+    bundleBytes: z.number().int(),
+    leftOutCount: z.number().int(),
+  }),
+  /** The next attempt begins at that checkpoint; 0 is the commit itself. */
+  z.object({ type: z.literal('task.rolled_back'), to: z.number().int() }),
   z.object({ type: z.literal('worker.added'), name: z.string(), transport: z.string() }),
   z.object({
     type: z.literal('worker.moved'),

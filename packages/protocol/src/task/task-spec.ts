@@ -3,7 +3,10 @@ import { z } from 'zod';
 /** A folder of the tree at one commit of a registered project. */
 const source = {
   project: z.string().describe('Id or name of a registered project'),
-  commit: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/).describe('Full commit hash the server already holds'),
+  commit: z
+    .string()
+    .regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/)
+    .describe('Full commit hash the server already holds'),
 };
 
 /** The command that makes a fresh checkout ready, e.g. `npm ci`; its outputs are cached by the files it depends on. */
@@ -73,6 +76,28 @@ export type TestSpec = z.infer<typeof testSpec>;
 export const TASK_KINDS = ['shell', 'build', 'test'] as const;
 export type TaskKindName = (typeof TASK_KINDS)[number];
 
+/** How snapshots of a leaf's checkout are taken and kept. */
+export const checkpointPolicy = z.strictObject({
+  everyMs: z.number().int().min(100).optional().describe('Milliseconds between automatic ones; only at a bad end when absent'),
+  keep: z.number().int().min(1).max(1_000).default(10).describe('Automatic ones kept of a task; the oldest go'),
+  maxFileBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(10 * 1024 * 1024)
+    .describe('A larger file is left out, and named'),
+  maxBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(64 * 1024 * 1024)
+    .describe('All recorded files together; the smallest go in first'),
+  maxMs: z.number().int().positive().default(30_000).describe('A snapshot that takes longer is given up'),
+});
+export type CheckpointPolicy = z.infer<typeof checkpointPolicy>;
+
+export const RECONCILE_POLICIES = ['keep_original', 'keep_replacement', 'first_done'] as const;
+
 /** What happens when the worker of a running attempt falls silent, and how often a failure is tried again. */
 export const taskPolicy = z.strictObject({
   /** Tries in all, the first one included, while the command itself fails. */
@@ -81,6 +106,20 @@ export const taskPolicy = z.strictObject({
   replaceLost: z.number().int().min(0).max(100).default(2),
   /** Pause before try n+1: `backoffMs × 2^(n−1)`, at most ten minutes, ± 20 %. */
   backoffMs: z.number().int().nonnegative().default(1_000),
+  /** Automatic checkpoints of a leaf with a checkout; without it there are only those somebody asks for. */
+  checkpoint: checkpointPolicy.optional(),
+  /** How long its worker may be silent before it starts elsewhere; the pool's `workers.lostAfterMs` when absent. */
+  lostAfterMs: z.number().int().positive().optional(),
+  /** Whether silence alone is a reason to start it elsewhere; `false` waits for the worker, however long. */
+  replace: z.boolean().default(true),
+  /** Which of two counts when the first comes back after it was replaced. Never both. */
+  reconcile: z.enum(RECONCILE_POLICIES).default('first_done'),
+  /** The worker itself stops the job after so long without the server, so that two never run at once. */
+  stopOnWorkerAfterMs: z.number().int().positive().optional(),
+  /** While its worker is away the rest of its tree is paused, and it is not replaced. */
+  critical: z.boolean().default(false),
+  /** Of a critical one: after so long it starts elsewhere all the same, and the tree goes on. */
+  graceMs: z.number().int().positive().optional(),
 });
 export type TaskPolicy = z.infer<typeof taskPolicy>;
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CodedError } from '../errors.ts';
 import { machineFacts, workerLoad } from './capabilities.ts';
+import { checkpointLimits } from './checkpoint.ts';
 import { jobReport, jobSpec } from './job.ts';
 
 export { PREAMBLE, PREAMBLE_SEARCH_BYTES } from './preamble.ts';
@@ -14,6 +15,10 @@ export const CHANNEL_WINDOW_BYTES = 1024 * 1024;
 export const DATA_CHUNK_BYTES = 64 * 1024;
 
 const channel = z.number().int().nonnegative();
+
+/** What a worker may reach of the server, through a tunnel of its link. */
+export const TUNNEL_SERVICES = ['upload-pack', 'blob-get', 'blob-put', 'checkpoint'] as const;
+export type TunnelService = (typeof TUNNEL_SERVICES)[number];
 
 /**
  * What the server says. Channels opened by the server have even numbers, by the worker odd ones. An ack carries the
@@ -30,6 +35,8 @@ export const serverMessage = z.discriminatedUnion('t', [
   z.object({ t: z.literal('close'), ch: channel, error: z.string().optional() }),
   z.object({ t: z.literal('cancel'), attempt: z.string(), graceMs: z.number().int() }),
   z.object({ t: z.literal('forget'), attempt: z.string() }),
+  /** Take a snapshot of the checkout now, while the job runs on; it comes by a tunnel, or `unrecorded` says why not. */
+  z.object({ t: z.literal('checkpoint'), attempt: z.string(), request: z.string(), limits: checkpointLimits }),
   z.object({ t: z.literal('probe') }),
   /** The daemon ends; its jobs go on and the next daemon adopts them. */
   z.object({ t: z.literal('shutdown') }),
@@ -53,6 +60,8 @@ export const workerMessage = z.discriminatedUnion('t', [
   z.object({ t: z.literal('pong'), at: z.number(), load: workerLoad, warmProjects: z.array(z.string()) }),
   z.object({ t: z.literal('job'), job: jobReport }),
   z.object({ t: z.literal('facts'), facts: machineFacts }),
+  /** A snapshot that was asked for will not come. */
+  z.object({ t: z.literal('unrecorded'), attempt: z.string(), request: z.string(), code: z.string(), message: z.string() }),
   /**
    * A byte tunnel to a service of the server. The bytes of both directions are data frames of `ch`, each direction with
    * its own offsets, acks (of bytes taken, not stored) and window. `eof` closes one direction; the tunnel is over when
@@ -63,12 +72,14 @@ export const workerMessage = z.discriminatedUnion('t', [
    *   `close` with error `absent` makes the asker its producer.
    * - `blob-put`: content and `eof` from the worker; the server says `eof` when the blob is stored. A producer that
    *   failed opens it and says `close` with an error, so that somebody else becomes the producer.
+   * - `checkpoint`: a line of JSON (`checkpointHeader`), the git bundle and `eof` from the worker; the server says `eof`
+   *   when it keeps it, `close` with an error when it does not want it.
    */
   z.object({
     t: z.literal('tunnel'),
     ch: channel,
-    service: z.enum(['upload-pack', 'blob-get', 'blob-put']),
-    /** `upload-pack`: the project. Blobs: sha256 of the content in hex, or `setup-<key>-<platform>`. */
+    service: z.enum(TUNNEL_SERVICES),
+    /** `upload-pack`: the project. Blobs: sha256 of the content in hex, or `setup-<key>-<platform>`. `checkpoint`: the attempt. */
     name: z.string(),
   }),
   z.object({ t: z.literal('ack'), ch: channel, upto: z.number().int() }),

@@ -1,5 +1,8 @@
 import { z } from 'zod';
 import { ATTEMPT_STATES } from '../task/attempt-state.ts';
+import { checkpointLimits } from './checkpoint.ts';
+
+const COMMIT = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
 
 const errorFact = z.object({
   code: z.string(),
@@ -19,8 +22,10 @@ export const workspaceSetup = z.object({
 export const workspaceSpec = z.object({
   project: z.string(),
   /** Full hash of a commit that the server can hand out. */
-  commit: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/),
+  commit: z.string().regex(COMMIT),
   setup: workspaceSetup.optional(),
+  /** A checkpoint whose files are put over those of the commit; what it did not record stays as the commit has it. */
+  restore: z.object({ number: z.number().int().positive(), commit: z.string().regex(COMMIT) }).optional(),
 });
 export type WorkspaceSpec = z.infer<typeof workspaceSpec>;
 
@@ -44,6 +49,10 @@ export const jobSpec = z.object({
   inputs: z.array(z.string()).optional(),
   /** After exit 0: files of the workspace that match become one archive, stored on the server by its hash. */
   outputs: z.array(z.string()).optional(),
+  /** Snapshots of the checkout without being asked: every so often, and when the command did not end well. */
+  checkpoint: z.object({ everyMs: z.number().int().positive().optional(), limits: checkpointLimits }).optional(),
+  /** The worker stops the job by itself after so long without a link to the server: it may run elsewhere by then. */
+  stopWithoutServerMs: z.number().int().positive().optional(),
 });
 export type JobSpec = z.infer<typeof jobSpec>;
 

@@ -1,11 +1,30 @@
 export const WORKER_STATES = [
-  'new', 'probing', 'installing', 'connecting', 'up', 'degraded', 'suspect', 'lost', 'blocked', 'removed',
+  'new',
+  'probing',
+  'installing',
+  'connecting',
+  'up',
+  'degraded',
+  'suspect',
+  'lost',
+  'blocked',
+  'removed',
 ] as const;
 /** How the server stands with a worker's machine. Whether it may be given work is `WorkerAdmission`, a separate fact. */
 export type WorkerState = (typeof WORKER_STATES)[number];
 
 export type WorkerCommand =
-  | 'probe' | 'install' | 'connect' | 'welcome' | 'missBeat' | 'beat' | 'drop' | 'giveUp' | 'block' | 'unblock' | 'remove';
+  | 'probe'
+  | 'install'
+  | 'connect'
+  | 'welcome'
+  | 'missBeat'
+  | 'beat'
+  | 'drop'
+  | 'giveUp'
+  | 'block'
+  | 'unblock'
+  | 'remove';
 
 /**
  * Every move of a worker's connectivity. `degraded` has missed one or two beats and gets no new work; `suspect` has no

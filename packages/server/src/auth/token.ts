@@ -4,9 +4,14 @@ import { hash, randomBytes } from 'node:crypto';
 const PREFIX = 'hlx_';
 const FORM = /^hlx_[A-Za-z0-9_-]{43}$/;
 
-/** Something to sign in with: 32 random bytes. */
+/** Something to sign in with. */
 export function newToken(): string {
-  return PREFIX + randomBytes(32).toString('base64url');
+  return newSecret(PREFIX);
+}
+
+/** 32 random bytes, behind what tells their kind. */
+export function newSecret(prefix: string): string {
+  return prefix + randomBytes(32).toString('base64url');
 }
 
 export function isToken(text: string): boolean {

@@ -20,16 +20,13 @@ const lossCodes = new Set([
 const wrongAddressCodes = new Set(['ENOTFOUND', '28000', '28P01', '3D000']);
 
 /** What pg says, without a code, about a connection that is gone or could not be had. */
-const lossMessages =
-  /^Connection terminated|connection error and is not queryable|timeout exceeded when trying to connect/;
+const lossMessages = /^Connection terminated|connection error and is not queryable|timeout exceeded when trying to connect/;
 
 /** Whether the connection is gone or could not be had, as opposed to a statement refused on a good one. */
 function isConnectionLoss(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
   const code = codeOf(error);
-  return (
-    lossCodes.has(code) || wrongAddressCodes.has(code) || code.startsWith('08') || lossMessages.test(error.message)
-  );
+  return lossCodes.has(code) || wrongAddressCodes.has(code) || code.startsWith('08') || lossMessages.test(error.message);
 }
 
 /**

@@ -12,11 +12,10 @@ export function lockDataFolder(dataFolder: string, options: { what: string }): P
   const attempt = tryProcessLock(lockFolderOf(dataFolder), options.what);
   if ('lock' in attempt) return attempt.lock;
   const { pid, what, since } = attempt.holder;
-  throw new CodedError(
-    'server.already_running',
-    `the data folder ${dataFolder} is in use by ${what} (pid ${pid}, since ${since})`,
-    { next: '`helix status` shows it, `helix down` stops it', details: { pid, what, since, dataFolder } },
-  );
+  throw new CodedError('server.already_running', `the data folder ${dataFolder} is in use by ${what} (pid ${pid}, since ${since})`, {
+    next: '`helix status` shows it, `helix down` stops it',
+    details: { pid, what, since, dataFolder },
+  });
 }
 
 /** The living process that holds the folder, `undefined` when none does. Reads only. */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import { connectionUrl } from './connection-url.ts';
-import { asUnavailable, isStalePlan } from './connection-loss.ts';
 import { columnTypes } from './column-types.ts';
+import { asUnavailable, isStalePlan } from './connection-loss.ts';
+import { connectionUrl } from './connection-url.ts';
 
 /** The database, or one transaction in it: a function that takes a `Db` works in both. */
 export interface Db {
@@ -143,11 +143,7 @@ function transactionOn(client: pg.PoolClient, acts: (() => void)[], depth: numbe
   return tx;
 }
 
-async function run<Row>(
-  client: pg.PoolClient,
-  text: string,
-  params: unknown[] = [],
-): Promise<{ rows: Row[]; rowCount: number }> {
+async function run<Row>(client: pg.PoolClient, text: string, params: unknown[] = []): Promise<{ rows: Row[]; rowCount: number }> {
   const { rows, rowCount } = await send(client, { name: statementName(text), text, values: params });
   return { rows: rows as Row[], rowCount: rowCount ?? 0 };
 }

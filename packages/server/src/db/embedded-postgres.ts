@@ -57,22 +57,15 @@ const stopLimitMs = 30_000;
  *
  * @throws CodedError `database.folder_closed`, `database.binaries_missing`, `database.start_failed`
  */
-export async function startEmbeddedPostgres(
-  folder: string,
-  options: EmbeddedPostgresOptions = {},
-): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres(folder: string, options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
   try {
     return await startOrAdopt(folder, options.settings ?? {}, performance.now() + startLimitMs);
   } catch (error) {
     if (!isErrno(error, 'EACCES') && !isErrno(error, 'EPERM')) throw error;
-    throw new CodedError(
-      'database.folder_closed',
-      `the database folder ${folder} is closed to this user: ${(error as Error).message}`,
-      {
-        next: `start as the user who owns ${folder}, or choose another data folder`,
-        cause: error,
-      },
-    );
+    throw new CodedError('database.folder_closed', `the database folder ${folder} is closed to this user: ${(error as Error).message}`, {
+      next: `start as the user who owns ${folder}, or choose another data folder`,
+      cause: error,
+    });
   }
 }
 
@@ -88,11 +81,7 @@ interface Running {
   port: number;
 }
 
-async function startOrAdopt(
-  folder: string,
-  settings: Record<string, string>,
-  deadlineMs: number,
-): Promise<EmbeddedPostgres> {
+async function startOrAdopt(folder: string, settings: Record<string, string>, deadlineMs: number): Promise<EmbeddedPostgres> {
   const place = await openPlace(folder);
   const lock = await startLock(place, deadlineMs);
   try {
@@ -152,13 +141,9 @@ async function answers(place: Place, port: number): Promise<boolean> {
     await client.connect();
     const { rows } = await client.query<{ folder: string }>(`select current_setting('data_directory') as folder`);
     if (rows[0]?.folder === place.data) return true;
-    throw new CodedError(
-      'database.start_failed',
-      `port ${port} is answered by another PostgreSQL, whose data is in ${rows[0]?.folder}`,
-      {
-        next: `look at ${place.log}`,
-      },
-    );
+    throw new CodedError('database.start_failed', `port ${port} is answered by another PostgreSQL, whose data is in ${rows[0]?.folder}`, {
+      next: `look at ${place.log}`,
+    });
   } catch (error) {
     const isWrongPassword = isErrno(error, '28P01');
     if (isWrongPassword) {
@@ -178,16 +163,10 @@ async function answers(place: Place, port: number): Promise<boolean> {
   }
 }
 
-async function start(
-  place: Place,
-  binaries: PostgresBinaries,
-  settings: Record<string, string>,
-  deadlineMs: number,
-): Promise<Running> {
+async function start(place: Place, binaries: PostgresBinaries, settings: Record<string, string>, deadlineMs: number): Promise<Running> {
   for (;;) {
     const left = readPostmasterPid(place.data);
-    if (left !== undefined && processExists(left.pid) && !isPostmasterOf(place.data, left.pid))
-      disownPostmasterPid(place.data);
+    if (left !== undefined && processExists(left.pid) && !isPostmasterOf(place.data, left.pid)) disownPostmasterPid(place.data);
 
     const logStart = rotatedLogSize(place.log);
     const port = await choosePort(place.data);
@@ -209,15 +188,9 @@ async function start(
  * Refusals that end by themselves: backends of a killed postmaster that have not noticed yet, a postmaster started by
  * other means that is just going, a port taken between our choice and PostgreSQL's use of it.
  */
-const mayPass =
-  /pre-existing shared memory block|lock file "postmaster\.pid" already exists|could not create any TCP\/IP sockets/;
+const mayPass = /pre-existing shared memory block|lock file "postmaster\.pid" already exists|could not create any TCP\/IP sockets/;
 
-function spawnPostgres(
-  place: Place,
-  binaries: PostgresBinaries,
-  port: number,
-  settings: Record<string, string>,
-): ChildProcess {
+function spawnPostgres(place: Place, binaries: PostgresBinaries, port: number, settings: Record<string, string>): ChildProcess {
   const log = openSync(place.log, 'a', 0o600);
   try {
     if (place.account !== undefined) fchownSync(log, place.account.uid, place.account.gid);
@@ -256,11 +229,7 @@ async function readyOrEnded(place: Place, child: ChildProcess, deadlineMs: numbe
     if (found?.pid === child.pid && found?.status === 'ready') return undefined;
     if (performance.now() > deadlineMs) {
       // It is left running: a long recovery goes on, and the next start adopts it.
-      throw startFailed(
-        place,
-        `PostgreSQL (pid ${child.pid}) is still not ready after ${startLimitMs / 1000} s`,
-        textFrom(place.log, 0),
-      );
+      throw startFailed(place, `PostgreSQL (pid ${child.pid}) is still not ready after ${startLimitMs / 1000} s`, textFrom(place.log, 0));
     }
     await sleep(3);
   }

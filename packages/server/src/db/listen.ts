@@ -1,7 +1,7 @@
-import pg from 'pg';
 import { CodedError } from '@helixcode/protocol/errors';
-import { asUnavailable } from './connection-loss.ts';
+import pg from 'pg';
 import { createBatchWriter } from './batch-writer.ts';
+import { asUnavailable } from './connection-loss.ts';
 import type { Db } from './db.ts';
 
 /** @param payload `undefined` after the connection was made again: wake-ups may have been missed, so look */
@@ -116,10 +116,10 @@ export function createNotifier(db: Db): Notifier {
       // Taken out before it is sent: the same wake-up asked for from now on is about something newer.
       for (const key of keys) pending.delete(key);
       const pairs = keys.map((key) => JSON.parse(key) as [string, string]);
-      await db.query(
-        `select pg_notify(channel, payload) from unnest($1::text[], $2::text[]) as wakeup (channel, payload)`,
-        [pairs.map(([channel]) => channel), pairs.map(([, payload]) => payload)],
-      );
+      await db.query(`select pg_notify(channel, payload) from unnest($1::text[], $2::text[]) as wakeup (channel, payload)`, [
+        pairs.map(([channel]) => channel),
+        pairs.map(([, payload]) => payload),
+      ]);
     },
   });
 

@@ -1,27 +1,13 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  chownSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { PostgresBinaries } from './postgres-binaries.ts';
 import { type Place, superuser } from './postgres-place.ts';
 import { notExecutable, programEnv, startFailed } from './postgres-program.ts';
 
 /** Makes the cluster and its password in a scratch folder; the rename at the end makes both valid at once or not at all. */
-export async function makeCluster(
-  place: Place,
-  binaries: PostgresBinaries,
-  settings: Record<string, string>,
-): Promise<void> {
+export async function makeCluster(place: Place, binaries: PostgresBinaries, settings: Record<string, string>): Promise<void> {
   for (const name of readdirSync(place.folder)) {
     // A killed starter's initdb may still be writing into its own scratch folder: then it stays until the next time.
     if (name.startsWith('scratch-')) {

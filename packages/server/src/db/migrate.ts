@@ -119,13 +119,9 @@ function openMigrations(known: Migration[], applied: Applied[]): Migration[] {
       );
     }
     if (file.sha256 !== sha256) {
-      throw new CodedError(
-        'database.migration_refused',
-        `the migration ${name} was changed after this database had applied it`,
-        {
-          next: `restore the file ${name}.sql and put the change into a new migration`,
-        },
-      );
+      throw new CodedError('database.migration_refused', `the migration ${name} was changed after this database had applied it`, {
+        next: `restore the file ${name}.sql and put the change into a new migration`,
+      });
     }
   }
   const done = new Set(applied.map(({ name }) => name));
@@ -141,13 +137,9 @@ async function apply(client: pg.Client, { name, sql, sha256 }: Migration): Promi
   } catch (error) {
     await client.query('rollback').catch(() => {});
     if (!(error instanceof pg.DatabaseError) || asUnavailable(error) !== error) throw error;
-    throw new CodedError(
-      'database.migration_refused',
-      `the migration ${name} failed and left nothing behind: ${error.message}`,
-      {
-        next: 'mend what it names, then start again',
-        cause: error,
-      },
-    );
+    throw new CodedError('database.migration_refused', `the migration ${name} failed and left nothing behind: ${error.message}`, {
+      next: 'mend what it names, then start again',
+      cause: error,
+    });
   }
 }

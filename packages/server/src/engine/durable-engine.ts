@@ -38,7 +38,11 @@ export interface DurableEngineOptions {
   serverId: ServerId;
   /** One turn of the driver `id`. What it throws is logged, and the turn is tried again. */
   turn(id: string): Promise<Turn>;
-  log: { debug(fact: object, sentence: string): void; warn(fact: object, sentence: string): void; error(fact: object, sentence: string): void };
+  log: {
+    debug(fact: object, sentence: string): void;
+    warn(fact: object, sentence: string): void;
+    error(fact: object, sentence: string): void;
+  };
 }
 
 /** Opens the engine; its own tables live in the schema `dbos` of the same database. One engine a process. */

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import websocket from '@fastify/websocket';
@@ -15,15 +16,19 @@ import type { EventTail } from '../events/event-tail.ts';
 import { checkAnswer } from './answer-check.ts';
 import type { Call, Handlers, RawAnswer } from './handler.ts';
 import { serveLive } from './live-socket.ts';
+import type { Guest, MachineDoor } from './machine-door.ts';
 import { openApiDocument } from './openapi.ts';
 import { isOwnHost } from './own-host.ts';
 import { asRefusal, internalError, toProblem } from './problem.ts';
 import { schemaFault } from './schema-fault.ts';
+import { SocketStream } from './socket-stream.ts';
 
 export interface HttpServerOptions {
   handlers: Handlers;
   authenticate: Authenticate;
   tail: EventTail;
+  /** Where machines come in that have tokens of their own. */
+  machineDoor?: MachineDoor;
   log: Logger;
   /** Shown in the API description. */
   version: string;
@@ -57,12 +62,18 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who makes it, once the token was accepted. */
     caller: UserId | undefined;
+    /** The machine that makes it, where machines come in. */
+    guest: Guest | undefined;
+  }
+  interface FastifyContextConfig {
+    /** Asked with a machine's token, not with a person's. */
+    isMachineDoor?: boolean;
   }
 }
 
 /** The API over HTTP, made from the route table. Nothing in it answers without a token. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { log, authenticate } = options;
+  const { log, authenticate, machineDoor } = options;
   const ownNames = [options.host, ...(options.hostNames ?? [])];
   const streams = new Set<AbortController>();
   let requests = 0;
@@ -93,6 +104,11 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 
   const admit = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     reply.headers(SAFE_HEADERS);
+    // Under whichever name a machine finds us: no page of a browser has its token.
+    if (machineDoor && request.routeOptions.config?.isMachineDoor) {
+      request.guest = await machineDoor.admit(request.headers);
+      return;
+    }
     const { host } = request.headers;
     if (!isOwnHost(host, ownNames, request.raw.socket.localAddress))
       throw new CodedError('api.host_refused', `this server does not go by the name ${host ?? '(none)'}`, {
@@ -117,6 +133,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 
   app.setErrorHandler((error, request, reply) => refuse(error, request, reply));
   app.decorateRequest('caller', undefined);
+  app.decorateRequest('guest', undefined);
   app.addHook('onRequest', admit);
   readBodies(app);
 
@@ -133,6 +150,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     ['/api/openapi.json', ['GET']],
     ['/api/helix.schema.json', ['GET']],
     [LIVE_PATH, ['GET']],
+    ...(machineDoor ? [machineDoor.socketPath, machineDoor.filePath].map((path): [string, string[]] => [path, ['GET']]) : []),
   ]);
 
   for (const name of Object.keys(ROUTES) as RouteName[]) {
@@ -180,6 +198,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       },
     });
   });
+
+  if (machineDoor) openDoor(machineDoor);
 
   function routeHandler(name: RouteName, route: Route): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
     const query = route.query?.strict();
@@ -245,6 +265,33 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
         { next: `/api/openapi.json describes ${name}` },
       );
     }
+  }
+
+  function openDoor(door: MachineDoor): void {
+    const config = { isMachineDoor: true };
+    const guests = new WeakMap<IncomingMessage, Guest>();
+    app.register(async (scope) => {
+      scope.websocketServer.on('headers', (lines: string[], request: IncomingMessage) => {
+        for (const [name, value] of Object.entries(guests.get(request)?.headers ?? {})) lines.push(`${name}: ${value}`);
+      });
+      scope.route({
+        method: 'GET',
+        url: door.socketPath,
+        config,
+        preHandler: async (request) => {
+          if (request.guest) guests.set(request.raw, request.guest);
+        },
+        handler: () => {
+          throw new CodedError('api.bad_request', `${door.socketPath} is a WebSocket`, { next: 'helix worker join' });
+        },
+        wsHandler: (socket, request) => request.guest?.enter(new SocketStream(socket)),
+      });
+      scope.get(door.filePath, { config }, (request, reply) => {
+        const answer = request.guest?.file();
+        if (answer?.headers) reply.headers(answer.headers);
+        return reply.send(answer?.body);
+      });
+    });
   }
 
   /** Aborted when the caller goes away; for a stream also when the server closes or the token is refused. */

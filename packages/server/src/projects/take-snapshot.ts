@@ -19,6 +19,7 @@ export const MAX_BUNDLE_BYTES = 10 * 1024 ** 3;
  * sender goes away, leaves nothing behind. (What a killed server leaves has the name of git's own unfinished object
  * folders, which `git prune` removes.)
  *
+ * @param options `ref`: what keeps the commit, in place of the snapshots' own
  * @throws CodedError `snapshot.refused` with the reason, `api.payload_too_large`
  */
 export async function takeSnapshot(
@@ -26,9 +27,9 @@ export async function takeSnapshot(
   project: ProjectId,
   commit: string,
   bundle: Readable,
-  options: { maxBytes?: number; signal?: AbortSignal } = {},
+  options: { maxBytes?: number; signal?: AbortSignal; ref?: string } = {},
 ): Promise<void> {
-  const { maxBytes = MAX_BUNDLE_BYTES, signal } = options;
+  const { maxBytes = MAX_BUNDLE_BYTES, signal, ref = `${SNAPSHOT_REFS}/${commit}` } = options;
   // A sender that goes away before its bytes are read: `pipeline` tells it when its turn comes.
   bundle.on('error', () => {});
   await mirrors.ensure(project, commit.length === 64 ? 'sha256' : 'sha1');
@@ -44,7 +45,7 @@ export async function takeSnapshot(
     await mirrors.exclusively(project, async () => {
       await unbundle(mirrors, gitDir, waiting, file, commit);
       await adoptPacks(path.join(waiting, 'pack'), path.join(objects, 'pack'));
-      await mirrors.git.run([`--git-dir=${gitDir}`, 'update-ref', `${SNAPSHOT_REFS}/${commit}`, commit]);
+      await mirrors.git.run([`--git-dir=${gitDir}`, 'update-ref', ref, commit]);
     });
   } finally {
     await rm(waiting, { recursive: true, force: true });

@@ -5,7 +5,17 @@ import type { JobReport } from '@helixcode/protocol/worker/job';
 import { createBatchWriter } from '../db/batch-writer.ts';
 import { appendEvents, type NewEvent } from '../events/event-log.ts';
 import type { JobBook, JobOrder, OutputPiece } from '../workers/job-book.ts';
-import { type AttemptStanding, completeAttempts, insertOutput, listWantedJobs, loseAttempts, type MovedAttempt, readStandings, takeReports } from './attempt-sql.ts';
+import {
+  type AttemptStanding,
+  completeAttempts,
+  insertOutput,
+  listWantedJobs,
+  loseAttempts,
+  type MovedAttempt,
+  readStandings,
+  takeReports,
+} from './attempt-sql.ts';
+import { readmit } from './continue-elsewhere.ts';
 import { settleAttempts } from './settle-attempts.ts';
 import type { TaskContext } from './task-context.ts';
 
@@ -14,7 +24,9 @@ const BATCH_WINDOW_MS = 50;
 const REPORTS_AT_ONCE = 500;
 
 /** The books of attempts over the database: what workers report becomes states, output and outcomes. */
-export function openAttemptBook(context: TaskContext & { nameOfWorker(id: WorkerId): string }): JobBook & { loseWorker(worker: WorkerId, reason: ErrorFact): Promise<void>; drain(): Promise<void> } {
+export function openAttemptBook(
+  context: TaskContext & { nameOfWorker(id: WorkerId): string },
+): JobBook & { loseWorker(worker: WorkerId, reason: ErrorFact): Promise<void>; drain(): Promise<void> } {
   const orders = new WeakMap<JobReport, JobOrder>();
   const reportBatch = createBatchWriter<JobReport>({
     windowMs: BATCH_WINDOW_MS,
@@ -48,19 +60,30 @@ export function openAttemptBook(context: TaskContext & { nameOfWorker(id: Worker
   };
 }
 
-async function takeReportsOnce(context: TaskContext & { nameOfWorker(id: WorkerId): string }, reports: JobReport[]): Promise<Map<JobReport, JobOrder>> {
+async function takeReportsOnce(
+  context: TaskContext & { nameOfWorker(id: WorkerId): string },
+  reports: JobReport[],
+): Promise<Map<JobReport, JobOrder>> {
   // Of several reports about one attempt the last is the newest; the others need no order of their own.
   const newest = new Map(reports.map((report) => [report.attempt as AttemptId, report]));
   const standings = await context.db.tx(async (tx) => {
     const pieces = reports.flatMap(inlinePieces);
     if (pieces.length > 0) await insertOutput(tx, pieces);
-    const moved = await takeReports(tx, [...newest.values()].map(({ inline: _, ...report }) => report));
+    const moved = await takeReports(
+      tx,
+      [...newest.values()].map(({ inline: _, ...report }) => report),
+    );
     const standings = await readStandings(tx, [...newest.keys()]);
+    for (const row of standings) if (isBack(row)) await readmit(tx, context, row);
     const complete = standings.filter((row) => !row.is_complete && isOver(row.state) && isStored(row)).map((row) => row.id);
     const closed = complete.length > 0 ? await completeAttempts(tx, complete) : [];
     // A job that is over holds no slot, even while its output is still being fetched.
     if (moved.some((attempt) => isOver(attempt.state))) tx.afterCommit(context.wakePlacement);
-    if (moved.length > 0) await appendEvents(tx, moved.map((attempt) => toEvent(attempt, context.nameOfWorker(attempt.worker_id))));
+    if (moved.length > 0)
+      await appendEvents(
+        tx,
+        moved.map((attempt) => toEvent(attempt, context.nameOfWorker(attempt.worker_id))),
+      );
     await settleAttempts(tx, context, closed);
     tx.afterCommit(context.wakeEvents);
     const closedIds = new Set(closed.map((attempt) => attempt.id));
@@ -68,9 +91,7 @@ async function takeReportsOnce(context: TaskContext & { nameOfWorker(id: WorkerI
   });
 
   const standingById = new Map(standings.map((row) => [row.id, row]));
-  return new Map(
-    reports.map((report) => [report, toOrder(report, standingById.get(report.attempt as AttemptId))]),
-  );
+  return new Map(reports.map((report) => [report, toOrder(report, standingById.get(report.attempt as AttemptId))]));
 }
 
 /** Whole short streams that came with the report; what is stored of them already stays as it is. */
@@ -81,6 +102,17 @@ function inlinePieces(report: JobReport): OutputPiece[] {
     offset: 0,
     bytes: Buffer.from(base64, 'base64'),
   }));
+}
+
+/** Its worker was given up and has come back with it; that it is lost is no news. */
+function isBack(attempt: AttemptStanding): boolean {
+  return (
+    attempt.fenced?.code === 'job.lost' &&
+    !attempt.is_complete &&
+    !attempt.cancel_asked &&
+    attempt.state !== 'lost' &&
+    attempt.state !== 'refused'
+  );
 }
 
 function isStored(attempt: AttemptStanding): boolean {

@@ -1,9 +1,12 @@
+import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { AttemptId, ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
 import { ATTEMPT_MOVES, type AttemptState, attemptStatesBefore, isOver } from '@helixcode/protocol/task/attempt-state';
+import type { TaskPolicy } from '@helixcode/protocol/task/task-spec';
 import type { JobReport } from '@helixcode/protocol/worker/job';
 import type { Db } from '../db/db.ts';
 import type { OutputPiece, WantedJob } from '../workers/job-book.ts';
-import type { AttemptRow } from './task-row.ts';
+import { jobOfAttempt } from './attempt-job.ts';
+import type { AttemptRow, RestorePoint } from './task-row.ts';
 
 const OVER_STATES = (Object.keys(ATTEMPT_MOVES) as AttemptState[]).filter(isOver);
 
@@ -13,25 +16,30 @@ export interface NewAttempt {
   number: number;
   worker: WorkerId;
   isCopy: boolean;
+  /** The checkpoint it begins at. */
+  restore: RestorePoint | null;
 }
 
 export async function insertAttempts(db: Db, attempts: NewAttempt[]): Promise<void> {
   await db.query(
-    `insert into task_attempts (id, task_id, number, worker_id, state, is_copy)
-     select id, task_id, number, worker_id, 'assigned', is_copy
-       from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::boolean[]) as n(id, task_id, number, worker_id, is_copy)`,
+    `insert into task_attempts (id, task_id, number, worker_id, state, is_copy, restore)
+     select id, task_id, number, worker_id, 'assigned', is_copy, restore::jsonb
+       from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::boolean[], $6::text[]) as n(id, task_id, number, worker_id, is_copy, restore)`,
     [
       attempts.map((attempt) => attempt.id),
       attempts.map((attempt) => attempt.task),
       attempts.map((attempt) => attempt.number),
       attempts.map((attempt) => attempt.worker),
       attempts.map((attempt) => attempt.isCopy),
+      attempts.map((attempt) => (attempt.restore ? JSON.stringify(attempt.restore) : null)),
     ],
   );
 }
 
 /** Jobs that hold a slot or wait for one on a worker. */
-export async function countTakenSlots(db: Db): Promise<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }[]> {
+export async function countTakenSlots(
+  db: Db,
+): Promise<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }[]> {
   const { rows } = await db.query<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }>(
     `select a.worker_id, t.root_id, t.project_id, count(*)::int as taken
        from task_attempts a join distributed_tasks t on t.id = a.task_id
@@ -41,12 +49,12 @@ export async function countTakenSlots(db: Db): Promise<{ worker_id: WorkerId; ro
 }
 
 export async function listWantedJobs(db: Db, worker: WorkerId): Promise<WantedJob[]> {
-  const { rows } = await db.query<WantedJob>(
-    `select a.id as attempt, t.job as spec, a.cancel_asked as "cancelAsked", a.state <> 'assigned' as "hasStarted"
+  const { rows } = await db.query<WantedJob & { policy: TaskPolicy; restore: RestorePoint | null }>(
+    `select a.id as attempt, t.job as spec, t.policy, a.restore, a.cancel_asked as "cancelAsked", a.state <> 'assigned' as "hasStarted"
        from task_attempts a join distributed_tasks t on t.id = a.task_id where a.worker_id = $1 and not a.is_complete`,
     [worker],
   );
-  return rows;
+  return rows.map(({ policy, restore, ...wanted }) => ({ ...wanted, spec: jobOfAttempt(wanted.spec, policy, restore) }));
 }
 
 export interface MovedAttempt {
@@ -82,13 +90,7 @@ export async function takeReports(db: Db, reports: JobReport[]): Promise<MovedAt
         and a.state = any(case r.state when 'preparing' then $3::text[] when 'running' then $4::text[]
                                when 'lost' then $5::text[] || 'exited'::text else $5::text[] end)
       returning a.id, a.task_id, t.root_id, a.number, a.worker_id, a.state, a.exit_code, a.reason`,
-    [
-      JSON.stringify(reports),
-      OVER_STATES,
-      attemptStatesBefore('preparing'),
-      attemptStatesBefore('running'),
-      attemptStatesBefore('exited'),
-    ],
+    [JSON.stringify(reports), OVER_STATES, attemptStatesBefore('preparing'), attemptStatesBefore('running'), attemptStatesBefore('exited')],
   );
   return rows;
 }
@@ -99,6 +101,7 @@ export interface AttemptStanding {
   state: AttemptState;
   is_complete: boolean;
   cancel_asked: boolean;
+  fenced: ErrorFact | null;
   streams: Record<string, number>;
   /** Stream → bytes stored so far. */
   stored: Record<string, number>;
@@ -107,7 +110,7 @@ export interface AttemptStanding {
 /** How far attempts and their output are stored. */
 export async function readStandings(db: Db, attempts: AttemptId[]): Promise<AttemptStanding[]> {
   const { rows } = await db.query<AttemptStanding>(
-    `select a.id, a.task_id, a.state, a.is_complete, a.cancel_asked, a.streams,
+    `select a.id, a.task_id, a.state, a.is_complete, a.cancel_asked, a.fenced, a.streams,
             coalesce((select jsonb_object_agg(s.stream, s.length)
                         from (select c.stream, max(c.off + octet_length(c.data)) as length from output_chunks c
                                where c.attempt_id = a.id group by c.stream) s), '{}') as stored
@@ -153,7 +156,13 @@ export async function insertOutput(db: Db, pieces: OutputPiece[]): Promise<void>
 }
 
 /** The chunk that holds byte `from` and those after it, in order, until `limit` chunks. */
-export async function readOutput(db: Db, attempt: AttemptId, stream: string, from: number, limit: number): Promise<{ off: number; data: Buffer }[]> {
+export async function readOutput(
+  db: Db,
+  attempt: AttemptId,
+  stream: string,
+  from: number,
+  limit: number,
+): Promise<{ off: number; data: Buffer }[]> {
   const { rows } = await db.query<{ off: number; data: Buffer }>(
     `select off, data from output_chunks where attempt_id = $1 and stream = $2
         and off >= coalesce((select max(off) from output_chunks where attempt_id = $1 and stream = $2 and off <= $3), 0)
@@ -195,12 +204,44 @@ export async function askCancel(db: Db, tasks: TaskId[], keep: AttemptId | undef
   return rows;
 }
 
+/**
+ * Takes attempts out of the count: whatever becomes of them, their task goes on without them. What has not begun yet is
+ * not to begin later.
+ *
+ * @param of all of a task that count, or some of them
+ * @param stop whether they are asked to end too
+ */
+export async function fenceAttempts(
+  db: Db,
+  of: { task: TaskId; attempts: AttemptId[] | undefined },
+  reason: ErrorFact,
+  stop: boolean,
+): Promise<{ id: AttemptId; worker_id: WorkerId; number: number }[]> {
+  const { rows } = await db.query<{ id: AttemptId; worker_id: WorkerId; number: number }>(
+    `update task_attempts set fenced = $3, cancel_asked = cancel_asked or $4 or state = 'assigned'
+      where task_id = $1 and ($2::text[] is null or id = any($2)) and not is_complete and fenced is null
+      returning id, worker_id, number`,
+    [of.task, of.attempts ?? null, JSON.stringify(reason), stop],
+  );
+  return rows;
+}
+
 /** Declares the live attempts of a worker lost: it has been silent for too long, or was removed. */
 export async function loseAttempts(db: Db, worker: WorkerId, reason: object): Promise<AttemptRow[]> {
   const { rows } = await db.query<AttemptRow>(
     `update task_attempts set state = 'lost', reason = $2, is_complete = true, finished_at = now()
       where worker_id = $1 and not is_complete returning *`,
     [worker, JSON.stringify(reason)],
+  );
+  return rows;
+}
+
+/** The same of some attempts. */
+export async function loseAttemptsById(db: Db, attempts: AttemptId[], reason: object): Promise<AttemptRow[]> {
+  const { rows } = await db.query<AttemptRow>(
+    `update task_attempts set state = 'lost', reason = $2, is_complete = true, finished_at = now()
+      where id = any($1) and not is_complete returning *`,
+    [attempts, JSON.stringify(reason)],
   );
   return rows;
 }

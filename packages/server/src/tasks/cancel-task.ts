@@ -9,7 +9,11 @@ import type { TaskRow } from './task-row.ts';
 import { cancelDescendants, lockTask, moveTask } from './task-sql.ts';
 
 /** Cancels what is not settled below a task, and asks the workers to stop; part of the caller's transaction. */
-export async function cancelBelow(tx: Db, task: TaskRow, failure: ErrorFact): Promise<{ events: NewEvent[]; losers: { id: AttemptId; worker_id: WorkerId }[] }> {
+export async function cancelBelow(
+  tx: Db,
+  task: TaskRow,
+  failure: ErrorFact,
+): Promise<{ events: NewEvent[]; losers: { id: AttemptId; worker_id: WorkerId }[] }> {
   const cancelled = await cancelDescendants(tx, task.id, failure);
   const losers = await askCancel(tx, [task.id, ...cancelled.map((row) => row.id)], undefined);
   return {

@@ -1,20 +1,32 @@
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { newId, type ProjectId, type TaskId, type WorkerId } from '@helixcode/protocol/ids';
 import { isSettled, TASK_MOVES } from '@helixcode/protocol/task/task-state';
-import type { Turn } from '../engine/durable-engine.ts';
 import type { Db } from '../db/db.ts';
+import type { Turn } from '../engine/durable-engine.ts';
 import { appendEvents, type NewEvent } from '../events/event-log.ts';
-import { findBuild, keepBuild } from './build-cache-sql.ts';
 import { listAttempts, listAttemptsOfTask } from './attempt-sql.ts';
+import { findBuild, keepBuild } from './build-cache-sql.ts';
 import { cancelBelow } from './cancel-task.ts';
-import { KINDS } from './kinds/kinds.ts';
 import type { Advance, ChildPlan, View } from './kinds/kind.ts';
+import { KINDS } from './kinds/kinds.ts';
 import { readStream } from './read-stream.ts';
 import { CANCEL_GRACE_MS, type TaskContext } from './task-context.ts';
 import type { NewTask, TaskRow } from './task-row.ts';
 import {
-  countChildren, getTask, insertDependencies, insertTasks, listChildren, lockTask, moveTask, readDocument, readDocumentsOfChildren,
-  saveDocument, saveDriverState, setResult, settleBlocked, unblockLeaf,
+  countChildren,
+  getTask,
+  insertDependencies,
+  insertTasks,
+  listChildren,
+  lockTask,
+  moveTask,
+  readDocument,
+  readDocumentsOfChildren,
+  saveDocument,
+  saveDriverState,
+  setResult,
+  settleBlocked,
+  unblockLeaf,
 } from './task-sql.ts';
 import type { ProjectFiles } from './testing/test-runner.ts';
 import { readTimings, writeTimings } from './timing-sql.ts';
@@ -42,7 +54,11 @@ export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<
       await deps.db.tx((tx) => apply(tx, deps, task.id, advance));
       failures.delete(id);
       if (advance.outcome) return { over: true };
-      return { over: false, lookAgainMs: advance.lookAgainMs ?? LOOK_AGAIN_MS, ...(advance.restMs !== undefined && { restMs: advance.restMs }) };
+      return {
+        over: false,
+        lookAgainMs: advance.lookAgainMs ?? LOOK_AGAIN_MS,
+        ...(advance.restMs !== undefined && { restMs: advance.restMs }),
+      };
     } catch (error) {
       const count = (failures.get(id) ?? 0) + 1;
       failures.set(id, count);
@@ -99,7 +115,10 @@ async function apply(tx: Db, deps: DriverDeps, id: TaskId, advance: Advance): Pr
     events.push({ ...about(id), body: { type: 'task.moved', from: 'pending', to: 'running', command: 'claim' } });
   }
   if (advance.add?.length) {
-    const added = await insertTasks(tx, advance.add.map((plan) => toNewTask(task, plan)));
+    const added = await insertTasks(
+      tx,
+      advance.add.map((plan) => toNewTask(task, plan)),
+    );
     await addDependencies(tx, task.id, advance.add);
     for (const child of added)
       events.push({ ...about(child.id), body: { type: 'task.created', kind: child.kind, name: child.name, state: child.state } });
@@ -112,7 +131,13 @@ async function apply(tx: Db, deps: DriverDeps, id: TaskId, advance: Advance): Pr
     if (await settleBlocked(tx, child, state, result, failure))
       events.push({
         ...about(child),
-        body: { type: 'task.moved', from: 'blocked', to: state, command: state === 'completed' ? 'complete' : 'cancel', ...(failure && { failure }) },
+        body: {
+          type: 'task.moved',
+          from: 'blocked',
+          to: state,
+          command: state === 'completed' ? 'complete' : 'cancel',
+          ...(failure && { failure }),
+        },
       });
   }
   for (const { child, result } of advance.results ?? []) await setResult(tx, child, result);
@@ -130,7 +155,13 @@ async function apply(tx: Db, deps: DriverDeps, id: TaskId, advance: Advance): Pr
     losers = below.losers;
     events.push(...below.events, {
       ...about(id),
-      body: { type: 'task.moved', from: 'running', to: state, command: state === 'completed' ? 'complete' : 'fail', ...(failure && { failure }) },
+      body: {
+        type: 'task.moved',
+        from: 'running',
+        to: state,
+        command: state === 'completed' ? 'complete' : 'fail',
+        ...(failure && { failure }),
+      },
     });
   }
   if (events.length > 0) await appendEvents(tx, events);
@@ -204,4 +235,3 @@ function toFact(error: unknown): ErrorFact {
     next: 'helix status',
   };
 }
-

@@ -3,9 +3,10 @@ import { newId, type TaskId } from '@helixcode/protocol/ids';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { appendEvents, type NewEvent } from '../events/event-log.ts';
 import type { PoolWorker } from '../workers/worker-pool.ts';
+import { jobOfAttempt } from './attempt-job.ts';
 import { countTakenSlots, insertAttempts, type NewAttempt } from './attempt-sql.ts';
 import type { LeafTimes } from './leaf-times.ts';
-import { ownerOf, type PlaceableLeaf, placeLeaves, type Placement, type TakenSlots, type Waiting } from './placement.ts';
+import { ownerOf, type PlaceableLeaf, type Placement, placeLeaves, type TakenSlots, type Waiting } from './placement.ts';
 import type { TaskContext } from './task-context.ts';
 import { claimLeaves, listReadyLeaves, lockStragglers, noteCopy, type ReadyLeaf, setWaitingFor, tryLockPlacement } from './task-sql.ts';
 
@@ -98,9 +99,21 @@ async function placeOnce(context: Omit<TaskContext, 'wakePlacement'>): Promise<{
     if (!(await tryLockPlacement(tx))) return [];
     const takenRows = await countTakenSlots(tx);
     const taken: TakenSlots = {
-      byWorker: sumBy(takenRows, (row) => row.worker_id, (row) => row.taken),
-      byRoot: sumBy(takenRows, (row) => row.root_id, (row) => row.taken),
-      byOwner: sumBy(takenRows, (row) => ownerOf({ project: row.project_id, root: row.root_id }), (row) => row.taken),
+      byWorker: sumBy(
+        takenRows,
+        (row) => row.worker_id,
+        (row) => row.taken,
+      ),
+      byRoot: sumBy(
+        takenRows,
+        (row) => row.root_id,
+        (row) => row.taken,
+      ),
+      byOwner: sumBy(
+        takenRows,
+        (row) => ownerOf({ project: row.project_id, root: row.root_id }),
+        (row) => row.taken,
+      ),
     };
     limit = Math.min(LEAVES_AT_ONCE, Math.max(EXPLAINED_AT_ONCE, freePlaces(workers, taken)));
     const leaves = await listReadyLeaves(tx, limit);
@@ -108,7 +121,11 @@ async function placeOnce(context: Omit<TaskContext, 'wakePlacement'>): Promise<{
     if (isIdle) return [];
     if (leaves.length === 0) return copyStragglers(tx, workers, taken);
 
-    const { placements, waiting } = placeLeaves(leaves.map((leaf) => toPlaceable(leaf, context.leafTimes)), workers, taken);
+    const { placements, waiting } = placeLeaves(
+      leaves.map((leaf) => toPlaceable(leaf, context.leafTimes)),
+      workers,
+      taken,
+    );
     await explain(tx, leaves, placements, waiting);
     return startLeaves(context, tx, placements, workers);
   });
@@ -138,8 +155,14 @@ async function explain(tx: TaskContext['db'], leaves: ReadyLeaf[], placements: P
   }
   if (news.length === 0) return;
   const told = news.slice(0, EXPLAINED_AT_ONCE);
-  await setWaitingFor(tx, told.map((row) => ({ id: row.leaf, reason: row.reason })));
-  await appendEvents(tx, told.map(({ leaf, root, reason }) => ({ root, task: leaf, body: { type: 'task.waiting', reason } })));
+  await setWaitingFor(
+    tx,
+    told.map((row) => ({ id: row.leaf, reason: row.reason })),
+  );
+  await appendEvents(
+    tx,
+    told.map(({ leaf, root, reason }) => ({ root, task: leaf, body: { type: 'task.waiting', reason } })),
+  );
 }
 
 async function startLeaves(
@@ -153,53 +176,89 @@ async function startLeaves(
   const workerOf = new Map(placements.map((placement) => [placement.leaf, placement.worker]));
   const assigned: Assigned[] = [];
   const events: NewEvent[] = [];
-  for (const leaf of await claimLeaves(tx, placements.map((placement) => placement.leaf))) {
+  for (const leaf of await claimLeaves(
+    tx,
+    placements.map((placement) => placement.leaf),
+  )) {
     const worker = workerOf.get(leaf.id);
     if (!worker) continue;
-    const attempt: NewAttempt = { id: newId('attempt'), task: leaf.id, number: leaf.attempts, worker, isCopy: false };
-    assigned.push({ attempt, job: leaf.job });
+    const attempt: NewAttempt = {
+      id: newId('attempt'),
+      task: leaf.id,
+      number: leaf.attempts,
+      worker,
+      isCopy: false,
+      restore: leaf.restore,
+    };
+    assigned.push({ attempt, job: jobOfAttempt(leaf.job, leaf.policy, leaf.restore) });
     events.push(
       { root: leaf.root_id, task: leaf.id, body: { type: 'task.moved', from: 'pending', to: 'running', command: 'claim' } },
       {
-        root: leaf.root_id, task: leaf.id, worker,
+        root: leaf.root_id,
+        task: leaf.id,
+        worker,
         body: { type: 'attempt.moved', attempt: attempt.id, number: attempt.number, to: 'assigned', worker: nameOf.get(worker) ?? worker },
       },
     );
   }
-  await insertAttempts(tx, assigned.map((row) => row.attempt));
+  await insertAttempts(
+    tx,
+    assigned.map((row) => row.attempt),
+  );
   await appendEvents(tx, events);
   context.log.debug({ placed: assigned.length }, 'placed leaves');
   return assigned;
 }
 
 /** Nothing is queued and slots are idle: races a copy of what takes far longer than expected, on another worker. */
-async function copyStragglers(
-  tx: TaskContext['db'],
-  workers: readonly PoolWorker[],
-  taken: TakenSlots,
-): Promise<Assigned[]> {
+async function copyStragglers(tx: TaskContext['db'], workers: readonly PoolWorker[], taken: TakenSlots): Promise<Assigned[]> {
   const byWorker = new Map(taken.byWorker);
-  const idle = workers.filter((worker) => worker.state === 'up' && worker.admission === 'open' && (byWorker.get(worker.id) ?? 0) < worker.slots);
+  const idle = workers.filter(
+    (worker) => worker.state === 'up' && worker.admission === 'open' && (byWorker.get(worker.id) ?? 0) < worker.slots,
+  );
   if (idle.length === 0 || workers.length < 2) return [];
   const stragglers = await lockStragglers(tx, idle.length);
   const assigned: Assigned[] = [];
   for (const straggler of stragglers) {
     const elsewhere = workers.filter((worker) => worker.id !== straggler.worker_id);
     const leaf: PlaceableLeaf = {
-      id: straggler.task_id, root: straggler.root_id, project: straggler.project_id, lane: 0, priority: 0, expectedMs: null, createdAtMs: 0,
-      requires: straggler.requires, onlyWorker: straggler.only_worker, maxSlots: null, tried: [], aheadPerSlot: 0,
+      id: straggler.task_id,
+      root: straggler.root_id,
+      project: straggler.project_id,
+      lane: 0,
+      priority: 0,
+      expectedMs: null,
+      createdAtMs: 0,
+      requires: straggler.requires,
+      onlyWorker: straggler.only_worker,
+      maxSlots: null,
+      tried: [],
+      aheadPerSlot: 0,
     };
     const [placement] = placeLeaves([leaf], elsewhere, { ...taken, byWorker }).placements;
     if (!placement) continue;
     byWorker.set(placement.worker, (byWorker.get(placement.worker) ?? 0) + 1);
     assigned.push({
-      attempt: { id: newId('attempt'), task: straggler.task_id, number: straggler.attempts + 1, worker: placement.worker, isCopy: true },
-      job: straggler.job,
+      attempt: {
+        id: newId('attempt'),
+        task: straggler.task_id,
+        number: straggler.attempts + 1,
+        worker: placement.worker,
+        isCopy: true,
+        restore: straggler.restore,
+      },
+      job: jobOfAttempt(straggler.job, straggler.policy, straggler.restore),
     });
   }
   if (assigned.length > 0) {
-    await noteCopy(tx, assigned.map((row) => row.attempt.task));
-    await insertAttempts(tx, assigned.map((row) => row.attempt));
+    await noteCopy(
+      tx,
+      assigned.map((row) => row.attempt.task),
+    );
+    await insertAttempts(
+      tx,
+      assigned.map((row) => row.attempt),
+    );
   }
   return assigned;
 }
@@ -209,8 +268,17 @@ function toPlaceable(leaf: ReadyLeaf, leafTimes: LeafTimes): PlaceableLeaf {
   // What must not run twice is not sent where it may only wait: it would be lost with its worker.
   const mayWait = meanMs !== undefined && leaf.may_be_replaced;
   return {
-    id: leaf.id, root: leaf.root_id, project: leaf.project_id, lane: leaf.lane, priority: leaf.priority, expectedMs: leaf.expected_ms,
-    createdAtMs: leaf.created_at.getTime(), requires: leaf.requires, onlyWorker: leaf.only_worker, maxSlots: leaf.max_slots, tried: leaf.tried,
+    id: leaf.id,
+    root: leaf.root_id,
+    project: leaf.project_id,
+    lane: leaf.lane,
+    priority: leaf.priority,
+    expectedMs: leaf.expected_ms,
+    createdAtMs: leaf.created_at.getTime(),
+    requires: leaf.requires,
+    onlyWorker: leaf.only_worker,
+    maxSlots: leaf.max_slots,
+    tried: leaf.tried,
     aheadPerSlot: mayWait ? Math.min(MOST_AHEAD_PER_SLOT, Math.floor(AHEAD_MS / Math.max(1, meanMs))) : 0,
   };
 }

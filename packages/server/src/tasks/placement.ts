@@ -96,7 +96,10 @@ export function placeLeaves(
     workersOfLane.set(leaf.lane, { suitable, open });
     const best = open
       .filter((worker) => (taken.get(worker.id) ?? 0) < capacityOf(worker, leaf))
-      .reduce<PoolWorker | undefined>((chosen, worker) => (chosen === undefined || isBetter(leaf, worker, chosen, taken) ? worker : chosen), undefined);
+      .reduce<PoolWorker | undefined>(
+        (chosen, worker) => (chosen === undefined || isBetter(leaf, worker, chosen, taken) ? worker : chosen),
+        undefined,
+      );
     if (best === undefined) {
       for (const worker of open) wantedByOthers.add(worker.id);
       giveUpLane(whyNot(leaf, workers, suitable), open.length > 0);
@@ -176,9 +179,7 @@ function whyNot(leaf: PlaceableLeaf, workers: readonly PoolWorker[], suitable: r
       return `the worker ${only.name} it asks for has no ${missing.join(', ')}`;
     }
     const nobodyHas = leaf.requires.filter((label) => !workers.some((worker) => worker.labels.has(label)));
-    return nobodyHas.length > 0
-      ? `no worker has ${nobodyHas.join(', ')}`
-      : `no single worker has all of ${leaf.requires.join(', ')}`;
+    return nobodyHas.length > 0 ? `no worker has ${nobodyHas.join(', ')}` : `no single worker has all of ${leaf.requires.join(', ')}`;
   }
   const up = suitable.filter((worker) => worker.state === 'up');
   if (up.length === 0)

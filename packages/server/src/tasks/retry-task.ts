@@ -22,13 +22,15 @@ export async function retryTask(context: TaskContext & { startDriver(task: TaskR
       throw new CodedError('task.move_refused', `${task.name} (${id}) is ${task.state}; only a failed or cancelled task can be retried`, {
         next: `helix tasks show ${id}`,
       });
-    const events: NewEvent[] = [
-      { root: id, task: id, body: { type: 'task.moved', from: task.state, to: 'pending', command: 'retry' } },
-    ];
+    const events: NewEvent[] = [{ root: id, task: id, body: { type: 'task.moved', from: task.state, to: 'pending', command: 'retry' } }];
     if (!task.is_leaf) {
       await nextRound(tx, id);
       for (const child of await requeueDescendants(tx, id))
-        events.push({ root: id, task: child.id, body: { type: 'task.moved', from: child.from_state, to: child.to_state, command: 'retry' } });
+        events.push({
+          root: id,
+          task: child.id,
+          body: { type: 'task.moved', from: child.from_state, to: child.to_state, command: 'retry' },
+        });
     }
     await appendEvents(tx, events);
     return getTask(tx, id);

@@ -1,8 +1,9 @@
 import { ERROR_CODES, type ErrorFact, isErrorCode } from '@helixcode/protocol/errors';
 import type { AttemptId, TaskId } from '@helixcode/protocol/ids';
-import { appendEvents, type NewEvent } from '../events/event-log.ts';
 import type { Db } from '../db/db.ts';
+import { appendEvents, type NewEvent } from '../events/event-log.ts';
 import { askCancel } from './attempt-sql.ts';
+import { copyPause, listPausedAmong } from './silence-sql.ts';
 import { CANCEL_GRACE_MS, type TaskContext } from './task-context.ts';
 import type { AttemptRow } from './task-row.ts';
 import { BROKEN_LIMITS, type LeafMove, type LeafStanding, lockStandings, type MovedLeaf, moveLeaves } from './task-sql.ts';
@@ -34,21 +35,33 @@ export function judgeAttempt(leaf: LeafStanding, attempt: AttemptRow): Omit<Leaf
  * Takes completed attempts to their tasks, in the transaction in which they were completed: a leaf is done, fails, or
  * is tried again; attempts that raced it are asked to stop. Workers, drivers and placement hear of it after the commit.
  */
-export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' | 'leafTimes' | 'wakeDriver' | 'wakePlacement'>, attempts: AttemptRow[]): Promise<void> {
+export async function settleAttempts(
+  tx: Db,
+  context: Pick<TaskContext, 'pool' | 'leafTimes' | 'wakeDriver' | 'wakePlacement'>,
+  attempts: AttemptRow[],
+): Promise<void> {
   if (attempts.length === 0) return;
   tx.afterCommit(context.wakePlacement);
-  const leaves = new Map((await lockStandings(tx, [...new Set(attempts.map((attempt) => attempt.task_id))])).map((leaf) => [leaf.id, leaf]));
+  const leaves = new Map(
+    (await lockStandings(tx, [...new Set(attempts.map((attempt) => attempt.task_id))])).map((leaf) => [leaf.id, leaf]),
+  );
+  const stoppedFor = attempts.filter((attempt) => attempt.pause_asked).flatMap((attempt) => leaves.get(attempt.task_id)?.root_id ?? []);
+  const paused = new Set(stoppedFor.length > 0 ? await listPausedAmong(tx, stoppedFor) : []);
   const moves = new Map<TaskId, LeafMove>();
   for (const attempt of attempts) {
     const leaf = leaves.get(attempt.task_id);
     if (leaf?.parent_id && attempt.wall_ms !== null) context.leafTimes.note(leaf.parent_id, attempt.wall_ms);
-    if (leaf?.state !== 'running' || moves.has(leaf.id)) continue;
-    const judged = judgeAttempt(leaf, attempt);
+    // A fenced attempt may end as it likes: its task has gone on without it.
+    if (leaf?.state !== 'running' || attempt.fenced || moves.has(leaf.id)) continue;
+    const hasStopped = attempt.pause_asked && attempt.state === 'cancelled';
+    const judged = hasStopped ? { to: paused.has(leaf.root_id) ? ('paused' as const) : ('pending' as const) } : judgeAttempt(leaf, attempt);
     if (judged) moves.set(leaf.id, { id: leaf.id, ...judged });
   }
   if (moves.size === 0) return;
 
   const moved = await moveLeaves(tx, [...moves.values()]);
+  const stopped = moved.filter((leaf) => leaf.state === 'paused').map((leaf) => leaf.id);
+  if (stopped.length > 0) await copyPause(tx, stopped);
   const raced = moved.filter((leaf) => (leaves.get(leaf.id)?.live ?? 0) > 0).map((leaf) => leaf.id);
   const losers = raced.length > 0 ? await askCancel(tx, raced, undefined) : [];
   await appendEvents(tx, moved.map(toEvent));
@@ -60,7 +73,7 @@ export async function settleAttempts(tx: Db, context: Pick<TaskContext, 'pool' |
 }
 
 function toEvent(leaf: MovedLeaf): NewEvent {
-  const command = leaf.state === 'completed' ? 'complete' : leaf.state === 'failed' ? 'fail' : 'retry';
+  const command = leaf.state === 'completed' ? 'complete' : leaf.state === 'failed' ? 'fail' : leaf.state === 'paused' ? 'pause' : 'retry';
   return {
     root: leaf.root_id,
     task: leaf.id,

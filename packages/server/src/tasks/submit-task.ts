@@ -13,7 +13,11 @@ import { insertTasks } from './task-sql.ts';
  *
  * @throws CodedError `project.not_found`, `worker.not_found`; `api.bad_request` for a checkout without a commit
  */
-export async function submitTask(context: TaskContext & { startDriver(task: TaskRow): void }, submission: TaskSubmission, user: UserId): Promise<TaskRow> {
+export async function submitTask(
+  context: TaskContext & { startDriver(task: TaskRow): void },
+  submission: TaskSubmission,
+  user: UserId,
+): Promise<TaskRow> {
   const { db, pool } = context;
   const kind = KINDS[submission.kind];
   const project = submission.spec.project === undefined ? undefined : await findProject(db, submission.spec.project);

@@ -7,6 +7,7 @@ import { type PlacementLoop, startPlacement } from './place-tasks.ts';
 import { driverId, type TaskContext } from './task-context.ts';
 import type { TaskRow } from './task-row.ts';
 import { listDriven, listOverdue } from './task-sql.ts';
+import { watchSilence } from './watch-silence.ts';
 
 /** How often deadlines are looked at, and drivers that nobody started are found. */
 const SWEEP_MS = 1_000;
@@ -22,7 +23,9 @@ export interface TaskEngine {
  * Sets tasks in motion: placement, drivers and deadlines. The durable engine may open later than this (the API answers
  * meanwhile); drivers asked for until then start when it is there.
  */
-export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine> }): TaskEngine {
+export function startTaskEngine(
+  deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine>; lostAfterMs: number },
+): TaskEngine {
   /** Round of each driver this server has started: what a wake-up needs to name it. */
   const rounds = new Map<TaskId, number>();
   let placement: PlacementLoop | undefined;
@@ -51,8 +54,14 @@ export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacem
   async function sweep(): Promise<void> {
     for (const task of await listDriven(deps.db)) if (rounds.get(task.id) !== task.attempts) startDriver(task);
     for (const { id, name } of await listOverdue(deps.db)) {
-      const failure = { code: 'task.deadline_passed' as const, message: `the deadline of ${name} has passed`, next: `helix tasks retry ${id}` };
-      await cancelTask(context, id, failure).catch((error: unknown) => deps.log.warn({ err: error, task: id }, 'an overdue task was not ended'));
+      const failure = {
+        code: 'task.deadline_passed' as const,
+        message: `the deadline of ${name} has passed`,
+        next: `helix tasks retry ${id}`,
+      };
+      await cancelTask(context, id, failure).catch((error: unknown) =>
+        deps.log.warn({ err: error, task: id }, 'an overdue task was not ended'),
+      );
     }
   }
 
@@ -65,7 +74,11 @@ export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacem
         sweeping = undefined;
       });
   }, SWEEP_MS);
-  deps.pool.onChange(() => placement?.wake());
+  const silence = watchSilence({ ...context, nameOfWorker: deps.nameOfWorker, lostAfterMs: deps.lostAfterMs });
+  deps.pool.onChange(() => {
+    placement?.wake();
+    silence.wake();
+  });
 
   return {
     context,
@@ -77,6 +90,7 @@ export function startTaskEngine(deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacem
     },
     async stop() {
       clearInterval(timer);
+      await silence.stop();
       await placement?.stop();
       await sweeping;
     },

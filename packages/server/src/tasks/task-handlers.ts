@@ -6,24 +6,39 @@ import { isSettled } from '@helixcode/protocol/task/task-state';
 import type { Handlers } from '../http/handler.ts';
 import { listAttempts, listAttemptsOfTask, readStreamLength } from './attempt-sql.ts';
 import { cancelTask } from './cancel-task.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { readRange } from './read-stream.ts';
+import { resumeTask } from './resume-task.ts';
 import { retryTask } from './retry-task.ts';
+import { rollbackTask } from './rollback-task.ts';
 import { submitTask } from './submit-task.ts';
-import type { TaskContext } from './task-context.ts';
 import type { AttemptRow, TaskRow } from './task-row.ts';
 import { getTask, listRoots, listTree, readDocument } from './task-sql.ts';
 import { viewTask, viewTree, type WorkerNames } from './task-view.ts';
+import type { SilenceContext } from './watch-silence.ts';
 
-export interface TaskHandlerDeps extends TaskContext {
+export interface TaskHandlerDeps extends SilenceContext {
   workers: WorkerNames;
+  checkpoints: Pick<Checkpoints, 'take' | 'list'>;
   startDriver(task: TaskRow): void;
   /** A stored archive by its hash; `undefined` when it is not there any more. */
   openBlob(key: string): Promise<Readable | undefined>;
 }
 
 type TaskRoutes =
-  | 'tasks.submit' | 'tasks.list' | 'tasks.get' | 'tasks.output' | 'tasks.cancel' | 'tasks.retry' | 'tasks.junit'
-  | 'tasks.coverage' | 'tasks.artifact';
+  | 'tasks.submit'
+  | 'tasks.list'
+  | 'tasks.get'
+  | 'tasks.output'
+  | 'tasks.cancel'
+  | 'tasks.retry'
+  | 'tasks.checkpoint'
+  | 'tasks.checkpoints'
+  | 'tasks.rollback'
+  | 'tasks.resume'
+  | 'tasks.junit'
+  | 'tasks.coverage'
+  | 'tasks.artifact';
 
 export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> {
   const { db } = deps;
@@ -68,6 +83,10 @@ export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> 
 
     'tasks.cancel': async ({ params }) => view(await cancelTask(deps, checkId(params.task))),
     'tasks.retry': async ({ params }) => view(await retryTask(deps, checkId(params.task))),
+    'tasks.checkpoint': async ({ params, body }) => ({ items: await deps.checkpoints.take(checkId(params.task), body.name) }),
+    'tasks.checkpoints': async ({ params }) => ({ items: await deps.checkpoints.list(checkId(params.task)) }),
+    'tasks.resume': async ({ params, body }) => view(await resumeTask(deps, checkId(params.task), body.elsewhere)),
+    'tasks.rollback': async ({ params, body }) => view(await rollbackTask(deps, checkId(params.task), body.to)),
     'tasks.junit': ({ params }) => documentOf(params.task, 'junit', 'merged JUnit file'),
     'tasks.coverage': ({ params }) => documentOf(params.task, 'coverage', 'coverage record'),
 
@@ -101,6 +120,7 @@ function pickAttempt(task: TaskRow, attempts: AttemptRow[], number: number | und
     });
   if (number === undefined) return attempts.at(-1);
   const attempt = attempts.find((candidate) => candidate.number === number);
-  if (!attempt) throw new CodedError('api.not_found', `${task.name} (${task.id}) has no attempt ${number}`, { next: `helix tasks show ${task.id}` });
+  if (!attempt)
+    throw new CodedError('api.not_found', `${task.name} (${task.id}) has no attempt ${number}`, { next: `helix tasks show ${task.id}` });
   return attempt;
 }

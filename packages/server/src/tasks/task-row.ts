@@ -1,8 +1,8 @@
 import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { AttemptId, ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
 import type { AttemptState } from '@helixcode/protocol/task/attempt-state';
-import type { TaskState } from '@helixcode/protocol/task/task-state';
 import type { TaskKindName, TaskPolicy } from '@helixcode/protocol/task/task-spec';
+import type { TaskState } from '@helixcode/protocol/task/task-state';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 
 export interface Progress {
@@ -14,6 +14,18 @@ export interface Progress {
 /** How the exit status of a leaf's command is taken: `any` leaves the judgement to the driver of its parent. */
 export interface LeafPolicy extends TaskPolicy {
   acceptExit: 'zero' | 'any';
+}
+
+/** A checkpoint to begin at. */
+export interface RestorePoint {
+  number: number;
+  commit: string;
+}
+
+/** Why a task is paused: a critical part of its tree has lost its worker. */
+export interface TaskPause {
+  reason: string;
+  attempt: AttemptId;
 }
 
 /** A row of `distributed_tasks`. */
@@ -41,6 +53,9 @@ export interface TaskRow {
   progress: Progress | null;
   result: unknown;
   failure: ErrorFact | null;
+  /** Where the next attempt begins; null: at the commit of the job. */
+  restore: RestorePoint | null;
+  pause: TaskPause | null;
   memo: Record<string, unknown>;
   not_before: Date;
   deadline_at: Date | null;
@@ -64,6 +79,11 @@ export interface AttemptRow {
   cpu_ms: number | null;
   prepare_ms: number | null;
   outputs_blob: string | null;
+  restore: RestorePoint | null;
+  /** Why it does not count at present. */
+  fenced: ErrorFact | null;
+  pause_asked: boolean;
+  pause_waived: boolean;
   is_complete: boolean;
   is_copy: boolean;
   cancel_asked: boolean;

@@ -1,9 +1,10 @@
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import type { ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
+import type { TaskPolicy } from '@helixcode/protocol/task/task-spec';
 import { isSettled, SETTLED_TASK_STATES, statesBefore, type TaskCommand, type TaskState } from '@helixcode/protocol/task/task-state';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { Db } from '../db/db.ts';
-import type { NewTask, Progress, TaskRow } from './task-row.ts';
+import type { NewTask, Progress, RestorePoint, TaskRow } from './task-row.ts';
 
 /**
  * Inserts tasks; one whose parent already has a child of that key is left out: dividing twice is harmless. Leaves whose
@@ -30,10 +31,10 @@ export async function insertTasks(db: Db, tasks: NewTask[]): Promise<TaskRow[]> 
 }
 
 export async function insertDependencies(db: Db, pairs: { task: TaskId; needs: TaskId }[]): Promise<void> {
-  await db.query(
-    `insert into task_dependencies (task_id, needs_id) select * from unnest($1::text[], $2::text[]) on conflict do nothing`,
-    [pairs.map((pair) => pair.task), pairs.map((pair) => pair.needs)],
-  );
+  await db.query(`insert into task_dependencies (task_id, needs_id) select * from unnest($1::text[], $2::text[]) on conflict do nothing`, [
+    pairs.map((pair) => pair.task),
+    pairs.map((pair) => pair.needs),
+  ]);
 }
 
 /** @throws CodedError `task.not_found` */
@@ -146,7 +147,11 @@ export async function moveLeaves(db: Db, moves: LeafMove[]): Promise<MovedLeaf[]
 }
 
 /** Cancels everything below a task that is not settled, and tells which rows that were. */
-export async function cancelDescendants(db: Db, task: TaskId, failure: ErrorFact): Promise<{ id: TaskId; root_id: TaskId; from_state: TaskState }[]> {
+export async function cancelDescendants(
+  db: Db,
+  task: TaskId,
+  failure: ErrorFact,
+): Promise<{ id: TaskId; root_id: TaskId; from_state: TaskState }[]> {
   const { rows } = await db.query<{ id: TaskId; root_id: TaskId; from_state: TaskState }>(
     `with recursive below as (
        select id from distributed_tasks where parent_id = $1
@@ -183,10 +188,11 @@ export async function requeueDescendants(db: Db, task: TaskId): Promise<{ id: Ta
 }
 
 export async function saveDriverState(db: Db, id: TaskId, memo: object, progress: Progress | undefined): Promise<void> {
-  await db.query(
-    `update distributed_tasks set memo = $2, progress = coalesce($3::jsonb, progress) where id = $1`,
-    [id, JSON.stringify(memo), progress === undefined ? null : JSON.stringify(progress)],
-  );
+  await db.query(`update distributed_tasks set memo = $2, progress = coalesce($3::jsonb, progress) where id = $1`, [
+    id,
+    JSON.stringify(memo),
+    progress === undefined ? null : JSON.stringify(progress),
+  ]);
 }
 
 /** Gives a blocked leaf its job: what it waited for is there. */
@@ -199,7 +205,13 @@ export async function unblockLeaf(db: Db, id: TaskId, job: JobSpec): Promise<Tas
 }
 
 /** Settles a blocked leaf whose result is already known (a build found in the cache). */
-export async function settleBlocked(db: Db, id: TaskId, state: TaskState, result: unknown, failure: ErrorFact | undefined): Promise<TaskRow | undefined> {
+export async function settleBlocked(
+  db: Db,
+  id: TaskId,
+  state: TaskState,
+  result: unknown,
+  failure: ErrorFact | undefined,
+): Promise<TaskRow | undefined> {
   const { rows } = await db.query<TaskRow>(
     `update distributed_tasks set state = $2, result = $3::jsonb, failure = $4::jsonb, finished_at = now()
       where id = $1 and state = 'blocked' returning *`,
@@ -276,6 +288,8 @@ export interface ClaimedLeaf {
   id: TaskId;
   root_id: TaskId;
   job: JobSpec;
+  policy: TaskPolicy;
+  restore: RestorePoint | null;
   /** Tries so far, with the one that begins now. */
   attempts: number;
 }
@@ -287,7 +301,7 @@ export async function claimLeaves(db: Db, ids: TaskId[]): Promise<ClaimedLeaf[]>
         set state = 'running', attempts = attempts + 1, waiting_for = null, started_at = coalesce(started_at, now())
        from (select id from distributed_tasks where id = any($1) and state = 'pending' for update skip locked) free
       where t.id = free.id
-      returning t.id, t.root_id, t.job, t.attempts`,
+      returning t.id, t.root_id, t.job, t.policy, t.restore, t.attempts`,
     [ids],
   );
   return rows;
@@ -309,13 +323,15 @@ export interface Straggler {
   requires: string[];
   only_worker: WorkerId | null;
   job: JobSpec;
+  policy: TaskPolicy;
+  restore: RestorePoint | null;
   worker_id: WorkerId;
   attempts: number;
 }
 
 export async function lockStragglers(db: Db, limit: number): Promise<Straggler[]> {
   const { rows } = await db.query<Straggler>(
-    `select t.id as task_id, t.root_id, t.project_id, t.requires, t.only_worker, t.job, a.worker_id, t.attempts
+    `select t.id as task_id, t.root_id, t.project_id, t.requires, t.only_worker, t.job, t.policy, t.restore, a.worker_id, t.attempts
        from distributed_tasks t join task_attempts a on a.task_id = t.id and not a.is_complete
       where t.state = 'running' and t.may_copy and a.state = 'running'
         and now() - a.started_at > make_interval(secs => greatest(5, 2 * coalesce(t.expected_ms, 10000) / 1000))
@@ -347,25 +363,26 @@ export async function countUnsettledRoots(db: Db): Promise<Record<string, number
 /** With these reasons a command ran and failed by itself; with any other one its worker failed it. */
 export const BROKEN_LIMITS: readonly string[] = ['job.timed_out', 'output.too_large'];
 
-export interface LeafStanding extends Pick<TaskRow, 'id' | 'root_id' | 'parent_id' | 'name' | 'state' | 'policy'> {
+export interface LeafStanding extends Pick<TaskRow, 'id' | 'root_id' | 'parent_id' | 'name' | 'state' | 'policy' | 'restore'> {
   /** Tries whose command ran and failed. */
   failed_tries: number;
   /** Tries that a worker lost, could not start, or failed (a full disk). */
   lost_tries: number;
-  /** Attempts still under way. */
+  /** Attempts still under way that count. */
   live: number;
 }
 
 /** Locks leaves and tells how often they were tried. */
 export async function lockStandings(db: Db, ids: TaskId[]): Promise<LeafStanding[]> {
   const { rows } = await db.query<LeafStanding>(
-    `select t.id, t.root_id, t.parent_id, t.name, t.state, t.policy, c.failed_tries, c.lost_tries, c.live
+    `select t.id, t.root_id, t.parent_id, t.name, t.state, t.policy, t.restore, c.failed_tries, c.lost_tries, c.live
        from distributed_tasks t,
-            lateral (select count(*) filter (where a.is_complete and a.state in ('exited', 'cancelled') and not w.failed_it
+            lateral (select count(*) filter (where a.is_complete and a.state in ('exited', 'cancelled') and not w.failed_it and a.fenced is null and not a.pause_asked
                                                and (a.exit_code is distinct from 0 or a.reason is not null))::int as failed_tries,
-                            count(*) filter (where a.is_complete and (a.state in ('lost', 'refused') or w.failed_it)
-                                               and a.reason->>'code' is distinct from 'job.recalled')::int as lost_tries,
-                            count(*) filter (where not a.is_complete)::int as live
+                            count(*) filter (where case when a.fenced is null then a.is_complete and (a.state in ('lost', 'refused') or w.failed_it)
+                                                             and a.reason->>'code' is distinct from 'job.recalled'
+                                                        else a.fenced->>'code' = 'job.lost' end)::int as lost_tries,
+                            count(*) filter (where not a.is_complete and a.fenced is null)::int as live
                        from task_attempts a,
                             lateral (select coalesce(a.state = 'exited' and a.reason->>'code' <> all($2), false) as failed_it) w
                       where a.task_id = t.id) c

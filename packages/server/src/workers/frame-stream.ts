@@ -1,5 +1,12 @@
 import type { Duplex } from 'node:stream';
-import { encodeControl, encodeData, type Frame, FrameDecoder, type ServerMessage, type WorkerMessage } from '@helixcode/protocol/worker/frames';
+import {
+  encodeControl,
+  encodeData,
+  type Frame,
+  FrameDecoder,
+  type ServerMessage,
+  type WorkerMessage,
+} from '@helixcode/protocol/worker/frames';
 
 /** Above this many bytes waiting in the stream, bulk data waits too, so that a control message is never far behind. */
 const BULK_PAUSE_BYTES = 256 * 1024;

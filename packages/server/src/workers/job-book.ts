@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 
@@ -51,6 +53,10 @@ export interface WorkerServices {
   openUploadPack(project: string): Promise<{ input: NodeJS.WritableStream; output: NodeJS.ReadableStream; close(): void }>;
   /** @returns `undefined` when nobody has the blob and the asker should produce it (others who ask wait for it) */
   readBlob(key: string, worker: WorkerId, signal: AbortSignal): Promise<NodeJS.ReadableStream | undefined>;
+  /** Takes a checkpoint: a line with its header, then the bundle. Resolves when it is kept. */
+  storeCheckpoint(attempt: AttemptId, worker: WorkerId, content: Readable): Promise<void>;
+  /** A checkpoint that was asked for will not come. */
+  missCheckpoint(request: string, reason: ErrorFact): void;
   /** Stores the stream under the key; atomic, and a second writer of the same key is harmless. */
   writeBlob(key: string, worker: WorkerId, content: NodeJS.ReadableStream): Promise<void>;
 }

@@ -70,7 +70,5 @@ export function joinNeighbours(pieces: OutputPiece[]): OutputPiece[] {
       newestOf.set(key, begun);
     }
   }
-  return runs.map(({ first, parts, lengthBytes }) =>
-    parts.length === 1 ? first : { ...first, bytes: Buffer.concat(parts, lengthBytes) },
-  );
+  return runs.map(({ first, parts, lengthBytes }) => (parts.length === 1 ? first : { ...first, bytes: Buffer.concat(parts, lengthBytes) }));
 }

@@ -1,9 +1,8 @@
 import { pipeline } from 'node:stream/promises';
-import type { WorkerId } from '@helixcode/protocol/ids';
+import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
+import type { TunnelService } from '@helixcode/protocol/worker/frames';
 import type { WorkerServices } from './job-book.ts';
 import type { Tunnel } from './tunnel.ts';
-
-export type TunnelService = 'upload-pack' | 'blob-get' | 'blob-put';
 
 /** How the server says that the asker should make the blob itself. */
 const ABSENT = 'absent';
@@ -28,6 +27,10 @@ export async function serveTunnel(
         return await serveBlob(services, worker, name, tunnel, ended.signal);
       case 'blob-put':
         await services.writeBlob(name, worker, tunnel);
+        tunnel.end();
+        return;
+      case 'checkpoint':
+        await services.storeCheckpoint(name as AttemptId, worker, tunnel);
         tunnel.end();
         return;
     }

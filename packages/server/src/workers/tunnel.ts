@@ -108,8 +108,7 @@ export class Tunnel extends Duplex {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     const isFinished = this.readableEnded && this.writableFinished;
-    if (!isFinished && !this.#isPeerClosed)
-      this.#frames.send({ t: 'close', ch: this.#ch, ...(error && { error: error.message }) });
+    if (!isFinished && !this.#isPeerClosed) this.#frames.send({ t: 'close', ch: this.#ch, ...(error && { error: error.message }) });
     const resume = this.#resume;
     this.#resume = undefined;
     resume?.();

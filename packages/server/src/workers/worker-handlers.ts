@@ -7,8 +7,16 @@ import type { WorkerSupervisor } from './worker-supervisor.ts';
 import { viewWorker } from './worker-view.ts';
 
 type WorkerRoutes =
-  | 'workers.list' | 'workers.add' | 'workers.get' | 'workers.events' | 'workers.accept-key' | 'workers.revoke-key' | 'workers.admission'
-  | 'workers.reconnect' | 'workers.remove';
+  | 'workers.list'
+  | 'workers.add'
+  | 'workers.enrol'
+  | 'workers.get'
+  | 'workers.events'
+  | 'workers.accept-key'
+  | 'workers.revoke-key'
+  | 'workers.admission'
+  | 'workers.reconnect'
+  | 'workers.remove';
 
 export function workerHandlers({ db, registry }: { db: Db; registry: WorkerRegistry }): Pick<Handlers, WorkerRoutes> {
   const view = (worker: WorkerSupervisor): WorkerView => viewWorker(worker, registry.addressOf(worker.row));
@@ -16,13 +24,22 @@ export function workerHandlers({ db, registry }: { db: Db; registry: WorkerRegis
   return {
     'workers.list': async () => ({ items: registry.all().map(view) }),
     'workers.add': async ({ body }) => view(await registry.add(body)),
+    'workers.enrol': async ({ body }) => {
+      const { worker, token, expiresAt } = await registry.enrol(body);
+      return { worker: view(worker), token, expiresAt: expiresAt.toISOString() };
+    },
+
     'workers.get': async ({ params }) => view(registry.find(params.worker)),
 
     'workers.events': async ({ params, query }) => {
       const rows = await listConnectivityEvents(db, registry.find(params.worker).row.id, query.limit);
       return {
         items: rows.map(({ at, command, from_state, to_state, reason }) => ({
-          at: at.toISOString(), from: from_state, to: to_state, command, ...(reason && { reason }),
+          at: at.toISOString(),
+          from: from_state,
+          to: to_state,
+          command,
+          ...(reason && { reason }),
         })),
       };
     },

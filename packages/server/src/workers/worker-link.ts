@@ -3,14 +3,22 @@ import { CodedError, type ErrorFact, isErrorCode } from '@helixcode/protocol/err
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { MachineFacts, WorkerLoad } from '@helixcode/protocol/worker/capabilities';
-import { CHANNEL_WINDOW_BYTES, type Frame, PROTOCOL_VERSION, workerMessage, type WorkerMessage } from '@helixcode/protocol/worker/frames';
+import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
+import {
+  CHANNEL_WINDOW_BYTES,
+  type Frame,
+  PROTOCOL_VERSION,
+  type TunnelService,
+  type WorkerMessage,
+  workerMessage,
+} from '@helixcode/protocol/worker/frames';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import type { Logger } from 'pino';
 import { type FrameStream, openFrameStream } from './frame-stream.ts';
 import type { JobBook, JobOrder, WorkerServices } from './job-book.ts';
 import type { OutputWriter } from './output-writer.ts';
-import { serveTunnel } from './tunnel-services.ts';
 import { Tunnel } from './tunnel.ts';
+import { serveTunnel } from './tunnel-services.ts';
 
 /** Silence of this many beats ends the link. */
 const BEATS_UNTIL_DROPPED = 3;
@@ -59,8 +67,11 @@ export interface LinkEars {
 export interface WorkerLink {
   assign(attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   cancel(attempt: AttemptId, graceMs: number): void;
+  checkpoint(attempt: AttemptId, request: string, limits: CheckpointLimits): void;
   /** Jobs that are on the worker or wait for a slot of it, and are not over, as far as is known here. */
   liveJobs(): number;
+  /** When the worker last said anything, by `performance.now()`. */
+  heardAtMs(): number;
   probe(): void;
   /** Ends the daemon; its jobs go on. The link closes when it is gone. */
   shutdown(): void;
@@ -105,11 +116,13 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
   let isWelcome = false;
   let isClosed = false;
   let hasHeard = true;
+  let heardAtMs = performance.now();
   let missedBeats = 0;
 
   const frames: FrameStream = openFrameStream(stream, {
     onFrames(arrived) {
       hasHeard = true;
+      heardAtMs = performance.now();
       if (missedBeats > 0) {
         missedBeats = 0;
         ears.onMissed(0);
@@ -123,9 +136,13 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
       close(
         error instanceof CodedError
           ? error
-          : new CodedError('worker.link_lost', `the connection to ${workerName} ended${error instanceof Error ? `: ${error.message}` : ''}`, {
-              cause: error,
-            }),
+          : new CodedError(
+              'worker.link_lost',
+              `the connection to ${workerName} ended${error instanceof Error ? `: ${error.message}` : ''}`,
+              {
+                cause: error,
+              },
+            ),
       );
     },
   });
@@ -171,6 +188,11 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
         return ears.onFacts(message.facts);
       case 'job':
         return takeReport(message.job);
+      case 'unrecorded':
+        return context.services.missCheckpoint(message.request, {
+          code: isErrorCode(message.code) ? message.code : 'checkpoint.failed',
+          message: `${workerName}: ${message.message}`,
+        });
       case 'tunnel':
         return openTunnel(message.ch, message.service, message.name);
       case 'ack':
@@ -180,10 +202,18 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
       case 'close':
         return takeClose(message.ch, message.error);
       case 'refused':
-        return close(new CodedError(isErrorCode(message.code) ? message.code : 'worker.stale_epoch', `${workerName} refused this server: ${message.message}`));
+        return close(
+          new CodedError(
+            isErrorCode(message.code) ? message.code : 'worker.stale_epoch',
+            `${workerName} refused this server: ${message.message}`,
+          ),
+        );
       case 'superseded':
         return close(
-          new CodedError('worker.stale_epoch', `another connection to ${workerName} (number ${message.epoch}) has taken over from number ${context.epoch}`),
+          new CodedError(
+            'worker.stale_epoch',
+            `another connection to ${workerName} (number ${message.epoch}) has taken over from number ${context.epoch}`,
+          ),
         );
       case 'fault':
         return takeFault(message);
@@ -235,7 +265,13 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
       if (!known.waiting) frames.send({ t: 'assign', attempt, spec, secrets });
       return;
     }
-    const job: LinkedJob = { report: undefined, streams: new Map(), waiting: { spec, secrets, sinceMs: performance.now() }, isFresh, isClosing: false };
+    const job: LinkedJob = {
+      report: undefined,
+      streams: new Map(),
+      waiting: { spec, secrets, sinceMs: performance.now() },
+      isFresh,
+      isClosing: false,
+    };
     jobs.set(attempt, job);
     waitingJobs.set(attempt, job);
     fillSlots();
@@ -271,7 +307,10 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     recallTimer = undefined;
     for (const [attempt, job] of waitingJobs) {
       if (!job.waiting || performance.now() < recallAtMs(job.waiting.sinceMs)) break;
-      const reason: ErrorFact = { code: 'job.recalled', message: `it waited for a slot of ${workerName}, where the jobs before it take longer than expected` };
+      const reason: ErrorFact = {
+        code: 'job.recalled',
+        message: `it waited for a slot of ${workerName}, where the jobs before it take longer than expected`,
+      };
       takeReport({ attempt, state: 'refused', reason, streams: {} });
     }
     fillSlots();
@@ -281,7 +320,12 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     const job = jobs.get(attempt);
     if (job?.report && isOver(job.report.state)) return;
     if (job?.waiting) {
-      takeReport({ attempt, state: 'cancelled', reason: { code: 'task.cancelled', message: 'the job was cancelled before it began' }, streams: {} });
+      takeReport({
+        attempt,
+        state: 'cancelled',
+        reason: { code: 'task.cancelled', message: 'the job was cancelled before it began' },
+        streams: {},
+      });
       return;
     }
     frames.send({ t: 'cancel', attempt, graceMs });
@@ -326,7 +370,10 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     for (const [stream, base64] of Object.entries(inline)) {
       const whole = Buffer.from(base64, 'base64');
       if (whole.length !== report.streams[stream])
-        throw new CodedError('worker.protocol_violation', `${workerName} sent ${whole.length} of ${report.streams[stream] ?? 0} bytes of ${stream}`);
+        throw new CodedError(
+          'worker.protocol_violation',
+          `${workerName} sent ${whole.length} of ${report.streams[stream] ?? 0} bytes of ${stream}`,
+        );
       let channel = job.streams.get(stream);
       // How much of it an earlier link has stored is known only to the books: then it is fetched from there on.
       if (!channel && !job.isFresh) continue;
@@ -426,10 +473,16 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     if (!open) return;
     const { attempt, job, channel } = open;
     if (offset !== channel.received)
-      throw new CodedError('worker.protocol_violation', `${channel.stream} of ${attempt} continued at byte ${offset} instead of ${channel.received}`);
+      throw new CodedError(
+        'worker.protocol_violation',
+        `${channel.stream} of ${attempt} continued at byte ${offset} instead of ${channel.received}`,
+      );
     channel.received += bytes.length;
     if (channel.received - channel.acked > CHANNEL_WINDOW_BYTES)
-      throw new CodedError('worker.protocol_violation', `${channel.stream} of ${attempt} sent more than its window of ${CHANNEL_WINDOW_BYTES} bytes`);
+      throw new CodedError(
+        'worker.protocol_violation',
+        `${channel.stream} of ${attempt} sent more than its window of ${CHANNEL_WINDOW_BYTES} bytes`,
+      );
     store(attempt, job, channel, offset, bytes);
   }
 
@@ -468,8 +521,9 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     holdReport(attempt, report, true);
   }
 
-  function openTunnel(ch: number, service: 'upload-pack' | 'blob-get' | 'blob-put', name: string): void {
-    if (ch % 2 === 0 || tunnels.has(ch)) throw new CodedError('worker.protocol_violation', `${workerName} opened channel ${ch}, which is not free`);
+  function openTunnel(ch: number, service: TunnelService, name: string): void {
+    if (ch % 2 === 0 || tunnels.has(ch))
+      throw new CodedError('worker.protocol_violation', `${workerName} opened channel ${ch}, which is not free`);
     const tunnel = new Tunnel(ch, frames, () => tunnels.delete(ch));
     tunnels.set(ch, tunnel);
     void serveTunnel(context.services, worker, service, name, tunnel);
@@ -489,7 +543,9 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
 
   /** The database did not take what the worker said: nothing was acknowledged, and a new link brings it again. */
   function failLink(error: unknown): void {
-    close(error instanceof CodedError ? error : new CodedError('api.internal', `news of ${workerName} could not be stored`, { cause: error }));
+    close(
+      error instanceof CodedError ? error : new CodedError('api.internal', `news of ${workerName} could not be stored`, { cause: error }),
+    );
   }
 
   function close(error: CodedError): void {
@@ -511,11 +567,13 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     cancel(attempt, graceMs) {
       if (isWelcome && !isClosed) sendCancel(attempt, graceMs);
     },
+    checkpoint: (attempt, request, limits) => frames.send({ t: 'checkpoint', attempt, request, limits }),
     liveJobs() {
       let count = 0;
       for (const { report } of jobs.values()) if (!report || !isOver(report.state)) count += 1;
       return count;
     },
+    heardAtMs: () => heardAtMs,
     probe: () => frames.send({ t: 'probe' }),
     shutdown: () => frames.send({ t: 'shutdown' }),
     close,

@@ -1,6 +1,7 @@
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
-import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
+import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { WorkerAdmission, WorkerState } from '@helixcode/protocol/worker/worker-state';
 
 /** A worker as placement sees it: facts held in memory by the server that has its link. */
@@ -24,6 +25,10 @@ export interface WorkerPool {
   assign(worker: WorkerId, attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   /** Asks the worker to stop the job; safe to repeat. */
   cancel(worker: WorkerId, attempt: AttemptId, graceMs: number): void;
+  /** Asks for a checkpoint of a running job. @returns whether there was a link to ask over */
+  checkpoint(worker: WorkerId, attempt: AttemptId, request: string, limits: CheckpointLimits): boolean;
+  /** How long nothing has been heard of a worker in milliseconds: 0 while it has a link, and for one that was removed. */
+  silentMs(worker: WorkerId): number;
   /** Called on every change of a worker that may let work be placed (it is up, is opened); ends of jobs are told by the books. */
   onChange(listener: () => void): void;
 }

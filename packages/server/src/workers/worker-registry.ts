@@ -2,21 +2,38 @@ import type { HelixConfig, WorkerConfig } from '@helixcode/protocol/config/helix
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { newId, type ServerId, type WorkerId } from '@helixcode/protocol/ids';
 import type { WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import { ENROLMENT_TOKEN_PREFIX } from '@helixcode/protocol/worker/dial-in';
 import type { WorkerAdmission } from '@helixcode/protocol/worker/worker-state';
 import type { Logger } from 'pino';
 import type { SecretBox } from '../auth/secret-box.ts';
+import { newSecret, tokenHash } from '../auth/token.ts';
 import { createBatchWriter } from '../db/batch-writer.ts';
 import type { Db } from '../db/db.ts';
 import { appendEvents } from '../events/event-log.ts';
 import { createDialGate } from './dial-gate.ts';
+import { insertEnrolment, revokeEnrolments } from './enrolment-sql.ts';
 import type { JobBook, WorkerServices } from './job-book.ts';
 import { createOutputWriter } from './output-writer.ts';
+import type { DialInStream, DialInTransport } from './transports/dial-in-transport.ts';
 import type { WorkerTransport } from './transports/worker-transport.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 import type { HostKeyRow, WorkerAddress, WorkerRow } from './worker-row.ts';
 import {
-  acceptHostKey, configureWorker, deleteSecret, insertWorker, listHostKeys, listMetrics, listWorkerNames, listWorkers, type NewWorker, putSecret,
-  readSecret, revokeHostKey, setAdmission, upsertMetrics,
+  acceptHostKey,
+  configureWorker,
+  deleteSecret,
+  insertWorker,
+  listHostKeys,
+  listMetrics,
+  listWorkerNames,
+  listWorkers,
+  type NewWorker,
+  putSecret,
+  readSecret,
+  revokeHostKey,
+  setAdmission,
+  setLabels,
+  upsertMetrics,
 } from './worker-sql.ts';
 import { type LostReason, type SupervisorContext, WorkerSupervisor } from './worker-supervisor.ts';
 
@@ -33,7 +50,7 @@ export interface RegistryOptions {
   log: Logger;
   serverId: ServerId;
   config: HelixConfig['workers'];
-  transports: Record<WorkerRow['transport'], WorkerTransport>;
+  transports: Record<'ssh' | 'local', WorkerTransport> & { 'dial-in': DialInTransport };
   secretBox: SecretBox;
   /** Hash of the agent that workers should run. */
   agentHash: string;
@@ -45,13 +62,29 @@ export interface RegistryOptions {
 export interface RegistryLinks {
   book: JobBook;
   services: WorkerServices;
-  /** The jobs of this worker will not be waited for any longer: it was silent for too long, or was removed. */
-  whenLost(worker: WorkerId, reason: LostReason): Promise<void>;
+  /** The worker was silent for too long, or was removed: then its jobs will not be waited for any longer. */
+  whenLost(worker: WorkerId, reason: LostReason, isRemoved: boolean): Promise<void>;
 }
 
 export interface NewWorkerRequest extends WorkerConfig {
   password?: string | undefined;
   acceptFingerprint?: string | undefined;
+}
+
+/** A machine that shall come by itself. */
+export interface EnrolmentRequest {
+  name: string;
+  /** Absent: as they were, for a worker that exists. */
+  slots?: number | undefined;
+  labels?: string[] | undefined;
+  validMs: number;
+}
+
+export interface Enrolment {
+  worker: WorkerSupervisor;
+  /** Known to nobody but the one who is given it here. */
+  token: string;
+  expiresAt: Date;
 }
 
 /** All workers of this server, and the link to each. */
@@ -62,6 +95,16 @@ export interface WorkerRegistry extends WorkerPool {
   stop(): Promise<void>;
 
   add(request: NewWorkerRequest): Promise<WorkerSupervisor>;
+  /**
+   * Lets one machine join under that name; the token that was made for it before is good no more.
+   * @throws CodedError `worker.exists` when a worker that the server dials has the name
+   */
+  enrol(request: EnrolmentRequest): Promise<Enrolment>;
+  /**
+   * A worker has connected by itself.
+   * @param labels what its operator vouches for on the machine; absent: what the server has
+   */
+  takeDialIn(worker: WorkerId, stream: DialInStream, labels: string[] | undefined): void;
   /** @throws CodedError `worker.not_found` */
   find(idOrName: string): WorkerSupervisor;
   all(): WorkerSupervisor[];
@@ -108,9 +151,13 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     if (passwordEnv !== undefined) {
       const password = process.env[passwordEnv];
       if (password !== undefined && password !== '') return password;
-      throw new CodedError('config.invalid', `worker ${worker.name} takes its password from $${passwordEnv}, which the server does not have`, {
-        next: `start the server with ${passwordEnv} set`,
-      });
+      throw new CodedError(
+        'config.invalid',
+        `worker ${worker.name} takes its password from $${passwordEnv}, which the server does not have`,
+        {
+          next: `start the server with ${passwordEnv} set`,
+        },
+      );
     }
     const name = passwordName(worker.id);
     const sealed = await readSecret(db, name);
@@ -125,10 +172,21 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
   function supervise(row: WorkerRow, hostKeys: HostKeyRow[]): WorkerSupervisor {
     const { book, services, whenLost } = present();
     const context: SupervisorContext = {
-      db, log, serverId: options.serverId, transport: transports[row.transport], gate, book, services,
+      db,
+      log,
+      serverId: options.serverId,
+      transport: transports[row.transport],
+      gate,
+      book,
+      services,
       output: (output ??= createOutputWriter(book)),
-      heartbeatMs: config.heartbeatMs, lostAfterMs: config.lostAfterMs, agentHash: options.agentHash, passwordOf,
-      wakeEvents: options.wakeEvents, changed, whenLost,
+      heartbeatMs: config.heartbeatMs,
+      lostAfterMs: config.lostAfterMs,
+      agentHash: options.agentHash,
+      passwordOf,
+      wakeEvents: options.wakeEvents,
+      changed,
+      whenLost,
       noteBeat: (worker, load) => {
         metrics.add({ worker, load }).catch((error: unknown) => log.warn({ err: error }, 'beats of workers could not be written'));
       },
@@ -170,7 +228,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     await supervisor.move('remove', reason);
     supervisors.delete(id);
     await deleteSecret(db, passwordName(id));
-    await present().whenLost(id, { code: 'job.lost', message: reason.message });
+    await present().whenLost(id, { code: 'job.lost', message: reason.message }, true);
     changed();
   }
 
@@ -181,7 +239,10 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       const [rows, keys, beats, known] = await Promise.all([listWorkers(db), listHostKeys(db), listMetrics(db), listWorkerNames(db)]);
       for (const { id, name } of known) names.set(id, name);
       for (const row of rows) {
-        const supervisor = supervise(row, keys.filter((key) => key.worker_id === row.id));
+        const supervisor = supervise(
+          row,
+          keys.filter((key) => key.worker_id === row.id),
+        );
         const beat = beats.find(({ worker_id }) => worker_id === row.id);
         supervisor.load = beat?.load;
         supervisor.lastSeenAt = beat?.seen_at;
@@ -209,11 +270,54 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       if (transport === 'ssh' && address.host === undefined)
         throw new CodedError('api.bad_request', `worker ${name} has no host`, { next: `helix workers add ${name} user@host` });
       if (password !== undefined && address.passwordEnv !== undefined)
-        throw new CodedError('api.bad_request', `worker ${name} has a password and the name of a variable with one`, { next: 'give one of them' });
+        throw new CodedError('api.bad_request', `worker ${name} has a password and the name of a variable with one`, {
+          next: 'give one of them',
+        });
       const row = await insert({ id: newId('worker'), name, transport, slots, labels, address: defined(address) }, password);
       const supervisor = supervise(row, []);
       supervisor.start();
       return supervisor;
+    },
+
+    async enrol({ name, slots, labels, validMs }) {
+      const known = [...supervisors.values()].find(({ row }) => row.name === name);
+      if (known && known.row.transport !== 'dial-in')
+        throw new CodedError('worker.exists', `there is already a worker named ${name}, which the server dials`, {
+          next: `helix workers show ${name}`,
+        });
+      const worker =
+        known ??
+        supervise(
+          await insert({ id: newId('worker'), name, transport: 'dial-in', slots, labels: labels ?? [], address: {} }, undefined),
+          [],
+        );
+      if (known && (slots !== undefined || labels)) {
+        const { row } = known;
+        const as = { transport: row.transport, address: row.address, slots: slots ?? row.slots ?? undefined, labels: labels ?? row.labels };
+        known.row = { ...row, slots: as.slots ?? null };
+        known.setLabels(as.labels);
+        await configureWorker(db, row.id, as);
+      }
+      if (!known) worker.start();
+      const token = newSecret(ENROLMENT_TOKEN_PREFIX);
+      const expiresAt = await db.tx(async (tx) => {
+        await revokeEnrolments(tx, worker.row.id);
+        return insertEnrolment(tx, tokenHash(token), worker.row.id, validMs);
+      });
+      return { worker, token, expiresAt };
+    },
+
+    takeDialIn(id, stream, labels) {
+      const supervisor = supervisors.get(id);
+      if (supervisor && labels && labels.join() !== supervisor.row.labels.join()) {
+        supervisor.setLabels(labels);
+        setLabels(db, id, labels).catch((error: unknown) =>
+          log.warn({ err: error, worker: id }, 'the labels of a worker could not be written'),
+        );
+      }
+      // Before the old link goes: whoever takes its end then finds the new one.
+      transports['dial-in'].offer(id, stream);
+      supervisor?.takeDialIn();
     },
 
     find(idOrName) {
@@ -245,7 +349,9 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
           next: `helix workers show ${name}`,
         });
       if (!(await acceptHostKey(db, id, fingerprint)))
-        throw new CodedError('worker.host_key_unknown', `${name} has not shown a host key ${fingerprint}`, { next: `helix workers show ${name}` });
+        throw new CodedError('worker.host_key_unknown', `${name} has not shown a host key ${fingerprint}`, {
+          next: `helix workers show ${name}`,
+        });
       supervisor.hostKeys = await keysOf(id);
       if (supervisor.row.state !== 'blocked' || reason?.code.startsWith('worker.host_key')) await supervisor.dialNow();
     },
@@ -253,7 +359,9 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     async revokeKey(supervisor, fingerprint) {
       const { id, name } = supervisor.row;
       if (!(await revokeHostKey(db, id, fingerprint)))
-        throw new CodedError('worker.host_key_unknown', `${name} has not shown a host key ${fingerprint}`, { next: `helix workers show ${name}` });
+        throw new CodedError('worker.host_key_unknown', `${name} has not shown a host key ${fingerprint}`, {
+          next: `helix workers show ${name}`,
+        });
       supervisor.hostKeys = await keysOf(id);
       // Whether the link relies on it is for ssh to find out.
       supervisor.redial(`the host key ${fingerprint} was revoked`);
@@ -275,23 +383,32 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       for (const { attempt } of jobs) supervisor.link?.cancel(attempt, REMOVE_GRACE_MS);
       // What was cancelled needs its daemon until it is dead.
       if (jobs.length > 0 && supervisor.link) await new Promise((resolve) => setTimeout(resolve, REMOVE_GRACE_MS + 500));
-      await supervisor.stop();
+      const transport = transports[row.transport];
+      if (!transport.isAwaited) await supervisor.stop();
       let isUninstalled = true;
       try {
         const target = { worker: row, password: await passwordOf(row), hostKeys: supervisor.hostKeys };
-        await transports[row.transport].uninstall(target, AbortSignal.timeout(UNINSTALL_WITHIN_MS));
+        await transport.uninstall(target, AbortSignal.timeout(UNINSTALL_WITHIN_MS));
       } catch (error) {
         if (!force) {
-          if (row.state === 'up' || row.state === 'degraded') await supervisor.move('drop', { code: 'worker.link_lost', message: 'removing it failed' });
-          supervisor.start();
-          throw new CodedError('worker.unreachable', `${row.name} could not be cleaned up: ${error instanceof Error ? error.message : String(error)}`, {
-            next: `helix workers remove ${row.name} --force`,
-            cause: error,
-          });
+          if (!transport.isAwaited) {
+            if (row.state === 'up' || row.state === 'degraded')
+              await supervisor.move('drop', { code: 'worker.link_lost', message: 'removing it failed' });
+            supervisor.start();
+          }
+          throw new CodedError(
+            'worker.unreachable',
+            `${row.name} could not be cleaned up: ${error instanceof Error ? error.message : String(error)}`,
+            {
+              next: `helix workers remove ${row.name} --force`,
+              cause: error,
+            },
+          );
         }
         isUninstalled = false;
         log.warn({ err: error, worker: row.id }, 'a worker was removed without being cleaned up');
       }
+      await supervisor.stop();
       await letGo(supervisor, { code: 'worker.not_found', message: `worker ${row.name} was removed` });
       return isUninstalled;
     },
@@ -302,11 +419,24 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     workers: () =>
       [...supervisors.values()].map(
         ({ row, slots, labels, load, warmProjects }): PoolWorker => ({
-          id: row.id, name: row.name, state: row.state, admission: row.admission, slots, labels, load, warmProjects,
+          id: row.id,
+          name: row.name,
+          state: row.state,
+          admission: row.admission,
+          slots,
+          labels,
+          load,
+          warmProjects,
         }),
       ),
     assign: (worker, attempt, spec, secrets) => supervisors.get(worker)?.link?.assign(attempt, spec, secrets),
     cancel: (worker, attempt, graceMs) => supervisors.get(worker)?.link?.cancel(attempt, graceMs),
+    silentMs: (worker) => supervisors.get(worker)?.silentMs ?? 0,
+    checkpoint(worker, attempt, request, limits) {
+      const link = supervisors.get(worker)?.link;
+      link?.checkpoint(attempt, request, limits);
+      return link !== undefined;
+    },
     onChange: (listener) => void listeners.push(listener),
   };
   return registry;
@@ -321,7 +451,13 @@ function passwordName(worker: WorkerId): string {
 }
 
 function configuredWorkers(config: HelixConfig['workers']): Omit<NewWorker, 'id'>[] {
-  const dialled = config.pool.map(({ name, transport, slots, labels, ...address }) => ({ name, transport, slots, labels, address: defined(address) }));
+  const dialled = config.pool.map(({ name, transport, slots, labels, ...address }) => ({
+    name,
+    transport,
+    slots,
+    labels,
+    address: defined(address),
+  }));
   const isNamed = dialled.some(({ name }) => name === LOCAL_NAME);
   if (!config.local || isNamed) return dialled;
   return [{ name: LOCAL_NAME, transport: 'local', slots: config.localSlots, labels: [], address: {} }, ...dialled];

@@ -21,7 +21,7 @@ export interface WorkerAddress {
 export interface WorkerRow {
   id: WorkerId;
   name: string;
-  transport: 'ssh' | 'local';
+  transport: 'ssh' | 'local' | 'dial-in';
   address: WorkerAddress;
   state: WorkerState;
   admission: WorkerAdmission;

@@ -1,14 +1,20 @@
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import type { ServerId, WorkerId } from '@helixcode/protocol/ids';
 import type { MachineFacts, WorkerLoad } from '@helixcode/protocol/worker/capabilities';
-import { WORKER_MOVES, type WorkerAdmission, type WorkerCommand, type WorkerState, workerStatesBefore } from '@helixcode/protocol/worker/worker-state';
+import {
+  WORKER_MOVES,
+  type WorkerAdmission,
+  type WorkerCommand,
+  type WorkerState,
+  workerStatesBefore,
+} from '@helixcode/protocol/worker/worker-state';
 import type { Db } from '../db/db.ts';
 import type { HostKeyRow, WorkerAddress, WorkerRow } from './worker-row.ts';
 
 export interface NewWorker {
   id: WorkerId;
   name: string;
-  transport: 'ssh' | 'local';
+  transport: WorkerRow['transport'];
   address: WorkerAddress;
   slots: number | undefined;
   labels: string[];
@@ -83,10 +89,13 @@ export async function insertConnectivityEvent(
   id: WorkerId,
   move: { command: WorkerCommand; from: WorkerState; to: WorkerState; reason: ErrorFact | undefined },
 ): Promise<void> {
-  await db.query(
-    `insert into worker_connectivity_events (worker_id, command, from_state, to_state, reason) values ($1, $2, $3, $4, $5)`,
-    [id, move.command, move.from, move.to, move.reason ? JSON.stringify(move.reason) : null],
-  );
+  await db.query(`insert into worker_connectivity_events (worker_id, command, from_state, to_state, reason) values ($1, $2, $3, $4, $5)`, [
+    id,
+    move.command,
+    move.from,
+    move.to,
+    move.reason ? JSON.stringify(move.reason) : null,
+  ]);
 }
 
 export interface ConnectivityEventRow {
@@ -107,7 +116,10 @@ export async function listConnectivityEvents(db: Db, id: WorkerId, limit: number
 
 /** Keeps the newest cause of a worker's absence, where its state stays as it is. */
 export async function setReason(db: Db, id: WorkerId, reason: ErrorFact): Promise<void> {
-  await db.query(`update workers set reason = $2 where id = $1 and state not in ('up', 'blocked', 'removed')`, [id, JSON.stringify(reason)]);
+  await db.query(`update workers set reason = $2 where id = $1 and state not in ('up', 'blocked', 'removed')`, [
+    id,
+    JSON.stringify(reason),
+  ]);
 }
 
 export async function setFacts(db: Db, id: WorkerId, facts: MachineFacts, agent: string): Promise<void> {
@@ -115,11 +127,16 @@ export async function setFacts(db: Db, id: WorkerId, facts: MachineFacts, agent:
 }
 
 export async function setAdmission(db: Db, id: WorkerId, admission: WorkerAdmission): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `update workers set admission = $2 where id = $1 and admission <> $2 and removed_at is null`,
-    [id, admission],
-  );
+  const { rowCount } = await db.query(`update workers set admission = $2 where id = $1 and admission <> $2 and removed_at is null`, [
+    id,
+    admission,
+  ]);
   return rowCount === 1;
+}
+
+/** Capabilities its operator vouches for, from now on. */
+export async function setLabels(db: Db, id: WorkerId, labels: readonly string[]): Promise<void> {
+  await db.query(`update workers set labels = $2 where id = $1`, [id, labels]);
 }
 
 export async function setAddress(db: Db, id: WorkerId, address: WorkerAddress): Promise<void> {

@@ -1,13 +1,13 @@
 import { CodedError, type ErrorCode, type ErrorFact } from '@helixcode/protocol/errors';
 import type { ServerId, WorkerId } from '@helixcode/protocol/ids';
 import { capabilityLabels, type WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import { redialDelayMs } from '@helixcode/protocol/worker/redial-delay';
 import type { WorkerCommand } from '@helixcode/protocol/worker/worker-state';
 import type { Logger } from 'pino';
 import type { Db } from '../db/db.ts';
 import type { DialGate } from './dial-gate.ts';
 import type { JobBook, WorkerServices } from './job-book.ts';
 import type { OutputWriter } from './output-writer.ts';
-import { redialDelayMs } from './redial-delay.ts';
 import type { SeenHostKey, WorkerTransport } from './transports/worker-transport.ts';
 import { openWorkerLink, type Welcome, type WorkerLink } from './worker-link.ts';
 import { moveWorker } from './worker-moves.ts';
@@ -16,8 +16,16 @@ import { acceptHostKey, beginEpoch, noteHostKey, setFacts, setReason } from './w
 
 /** What waits for a person: dialling again by itself would change nothing, or do harm. */
 const BLOCKING: ReadonlySet<ErrorCode> = new Set([
-  'config.invalid', 'worker.auth_refused', 'worker.bootstrap_failed', 'worker.disk_full', 'worker.host_key_changed', 'worker.host_key_revoked',
-  'worker.host_key_unknown', 'worker.no_shell', 'worker.platform_unsupported', 'worker.stale_epoch',
+  'config.invalid',
+  'worker.auth_refused',
+  'worker.bootstrap_failed',
+  'worker.disk_full',
+  'worker.host_key_changed',
+  'worker.host_key_revoked',
+  'worker.host_key_unknown',
+  'worker.no_shell',
+  'worker.platform_unsupported',
+  'worker.stale_epoch',
 ]);
 /** How long a daemon may take from the first byte to its welcome: a machine under load is slow to look at itself. */
 const WELCOME_TIMEOUT_MS = 15_000;
@@ -48,8 +56,8 @@ export interface SupervisorContext {
   wakeEvents(): void;
   /** Something changed that may let work be placed. */
   changed(): void;
-  /** Its jobs will not be waited for any longer. */
-  whenLost(worker: WorkerId, reason: LostReason): Promise<void>;
+  /** It has been silent for too long. */
+  whenLost(worker: WorkerId, reason: LostReason, isRemoved: boolean): Promise<void>;
   noteBeat(worker: WorkerId, load: WorkerLoad): void;
 }
 
@@ -87,6 +95,11 @@ export class WorkerSupervisor {
     return this.#link;
   }
 
+  /** How long nothing has been heard of it in milliseconds; 0 while it has a link. */
+  get silentMs(): number {
+    return this.#link ? 0 : performance.now() - this.#silentSinceMs;
+  }
+
   get slots(): number {
     return this.row.slots ?? this.row.facts?.cores ?? 1;
   }
@@ -114,6 +127,18 @@ export class WorkerSupervisor {
     this.#wake?.();
   }
 
+  /** The worker has connected by itself: an older link is dead, be that noticed or not. */
+  takeDialIn(): void {
+    this.#opened?.close(new CodedError('worker.link_lost', `${this.row.name} has dialled in anew`));
+    this.#wake?.();
+  }
+
+  /** Takes over what its operator vouches for now. */
+  setLabels(labels: string[]): void {
+    this.row = { ...this.row, labels };
+    this.#refreshLabels();
+  }
+
   /** Ends the present link and dials anew. */
   redial(why: string): void {
     this.#failures = 0;
@@ -126,7 +151,10 @@ export class WorkerSupervisor {
       const move = await moveWorker(db, this.row.id, command, reason);
       if (!move) return;
       this.row = { ...this.row, state: move.to, reason: reason ?? null };
-      log.info({ worker: this.row.id, name: this.row.name, from: move.from, to: move.to, ...(reason && { reason: reason.message }) }, 'worker moved');
+      log.info(
+        { worker: this.row.id, name: this.row.name, from: move.from, to: move.to, ...(reason && { reason: reason.message }) },
+        'worker moved',
+      );
       wakeEvents();
       changed();
     });
@@ -148,7 +176,8 @@ export class WorkerSupervisor {
         // The database is away: the state is told late, the dialling goes on.
         this.#context.log.error({ err: cause, worker: this.row.id }, 'the state of a worker could not be written');
       }
-      if (!this.#isBlocked()) await this.#pause(redialDelayMs(this.#failures++));
+      // Who is waited for comes when it comes, and goes about its pauses itself.
+      if (!this.#isBlocked() && !this.#context.transport.isAwaited) await this.#pause(redialDelayMs(this.#failures++));
     }
   }
 
@@ -159,7 +188,7 @@ export class WorkerSupervisor {
   /** @returns why there is no link (any more) */
   async #dialOnce(signal: AbortSignal): Promise<CodedError> {
     const { db, transport, gate } = this.#context;
-    const leave = await gate.enter(signal);
+    const leave = transport.isAwaited ? () => {} : await gate.enter(signal);
     try {
       // People should see that something happens; a worker that is away is not told of until it shows a sign of life.
       if (this.row.state === 'new' && this.row.transport === 'ssh') await this.move('probe');
@@ -195,7 +224,16 @@ export class WorkerSupervisor {
       const link = openWorkerLink(
         stream,
         {
-          worker: this.row.id, workerName: this.row.name, serverId, epoch, heartbeatMs, welcomeTimeoutMs: WELCOME_TIMEOUT_MS, book, services, output, log,
+          worker: this.row.id,
+          workerName: this.row.name,
+          serverId,
+          epoch,
+          heartbeatMs,
+          welcomeTimeoutMs: WELCOME_TIMEOUT_MS,
+          book,
+          services,
+          output,
+          log,
           slots: () => this.slots,
         },
         {
@@ -223,7 +261,7 @@ export class WorkerSupervisor {
           onClose: (error) => {
             if (this.#link === link) {
               this.#link = undefined;
-              this.#silentSinceMs = performance.now();
+              this.#silentSinceMs = link.heardAtMs();
             }
             if (this.#opened === link) this.#opened = undefined;
             if (isUpgrading) this.#failures = 0;
@@ -270,8 +308,13 @@ export class WorkerSupervisor {
     this.hostKeys = [
       ...known,
       {
-        worker_id: id, key_type: key.type, public_key: key.publicKey, fingerprint: key.fingerprint, seen_at: now,
-        accepted_at: key.isTrusted ? now : (before?.accepted_at ?? null), revoked_at: before?.revoked_at ?? null,
+        worker_id: id,
+        key_type: key.type,
+        public_key: key.publicKey,
+        fingerprint: key.fingerprint,
+        seen_at: now,
+        accepted_at: key.isTrusted ? now : (before?.accepted_at ?? null),
+        revoked_at: before?.revoked_at ?? null,
       },
     ];
   }
@@ -297,7 +340,11 @@ export class WorkerSupervisor {
     const { lostAfterMs, whenLost } = this.#context;
     if (this.row.state !== 'suspect' || performance.now() - this.#silentSinceMs < lostAfterMs) return;
     await this.move('giveUp', fact);
-    await whenLost(this.row.id, { code: 'job.lost', message: `${this.row.name} has been out of reach for ${Math.round(lostAfterMs / 1000)} s: ${fact.message}` });
+    await whenLost(
+      this.row.id,
+      { code: 'job.lost', message: `${this.row.name} has been out of reach for ${Math.round(lostAfterMs / 1000)} s: ${fact.message}` },
+      false,
+    );
   }
 
   /** @param delayMs absent: until woken */

@@ -20,9 +20,7 @@ test('a second server on the same data folder is refused, with the pid of the fi
   expect(() => lockDataFolder(folder, { what: 'another' })).toThrow(
     expect.objectContaining({
       code: 'server.already_running',
-      message: expect.stringMatching(
-        `${folder} is in use by the server at http://127.0.0.1:4747 \\(pid ${process.pid},`,
-      ),
+      message: expect.stringMatching(`${folder} is in use by the server at http://127.0.0.1:4747 \\(pid ${process.pid},`),
       next: expect.stringMatching(/helix status.*helix down/),
     }),
   );
@@ -49,10 +47,7 @@ test('a living process that only got the number of a dead server does not hold i
   const [bootId, ticks] = self?.started.split('/') ?? [];
   mkdirSync(path.join(folder, 'server.lock'));
   for (const started of [`${bootId}/${Number(ticks) - 1}`, `another-boot/${ticks}`]) {
-    writeFileSync(
-      path.join(folder, 'server.lock/1'),
-      JSON.stringify({ pid: process.pid, started, what: 'a dead server', since: '' }),
-    );
+    writeFileSync(path.join(folder, 'server.lock/1'), JSON.stringify({ pid: process.pid, started, what: 'a dead server', since: '' }));
     expect(dataFolderHolder(folder)).toBeUndefined();
   }
   lockDataFolder(folder, { what: 'a server' }).release();

@@ -1,6 +1,6 @@
-import { clientOf, openDb } from '@helixcode/server/db/db';
-import { createServer } from 'node:net';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { clientOf, openDb } from '@helixcode/server/db/db';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { givenDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -8,9 +8,7 @@ let database: TestDatabase;
 
 beforeAll(async () => {
   database = await givenDatabase();
-  await database.db.query(
-    `create table note (id bigint generated always as identity primary key, text text not null unique)`,
-  );
+  await database.db.query(`create table note (id bigint generated always as identity primary key, text text not null unique)`);
 });
 afterAll(() => database.drop());
 
@@ -40,10 +38,9 @@ test('a statement is prepared once per connection', async () => {
   const db = openDb(database.url, { maxConnections: 1 });
   const text = 'select $1::int as n';
   for (const n of [1, 2, 3]) await db.query(text, [n]);
-  const { rows } = await db.query<{ prepared: number }>(
-    `select count(*) as prepared from pg_prepared_statements where statement = $1`,
-    [text],
-  );
+  const { rows } = await db.query<{ prepared: number }>(`select count(*) as prepared from pg_prepared_statements where statement = $1`, [
+    text,
+  ]);
   expect(rows).toEqual([{ prepared: 1 }]);
   await db.close();
 });
@@ -75,9 +72,7 @@ test('a transaction that fails leaves nothing, and what waited for its commit do
   database.db.afterCommit(() => acts.push('at once'));
 
   expect(acts).toEqual(['kept', 'at once']);
-  expect((await database.db.query(`select text from note where text in ('lost', 'kept')`)).rows).toEqual([
-    { text: 'kept' },
-  ]);
+  expect((await database.db.query(`select text from note where text in ('lost', 'kept')`)).rows).toEqual([{ text: 'kept' }]);
 });
 
 test('a part of a transaction that fails is undone alone', async () => {
@@ -94,9 +89,7 @@ test('a part of a transaction that fails is undone alone', async () => {
     await tx.tx(async (part) => part.afterCommit(() => acts.push('other part')));
   });
   expect(acts).toEqual(['other part']);
-  expect((await database.db.query(`select text from note where text in ('whole', 'part')`)).rows).toEqual([
-    { text: 'whole' },
-  ]);
+  expect((await database.db.query(`select text from note where text in ('whole', 'part')`)).rows).toEqual([{ text: 'whole' }]);
 });
 
 test('statements sent together in a transaction run one after the other', async () => {
@@ -125,8 +118,7 @@ test('a table that got a column under a running server can still be read', async
 
 test('a connection cut in the middle is an error that says try again, and the next statement works', async () => {
   const db = openDb(database.url, { maxConnections: 1 });
-  const pid = async (): Promise<number> =>
-    (await db.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0;
+  const pid = async (): Promise<number> => (await db.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0;
   const victim = await pid();
 
   const asleep = expect(db.query('select pg_sleep(60)')).rejects.toMatchObject({ code: 'database.unavailable' });

@@ -226,9 +226,7 @@ async function givenBusyBackend(url: string): Promise<number> {
   watcher.on('error', () => {});
   await watcher.connect();
   for (;;) {
-    const seen = await watcher.query(`select from pg_stat_activity where pid = $1 and state = 'active'`, [
-      rows[0]?.pid,
-    ]);
+    const seen = await watcher.query(`select from pg_stat_activity where pid = $1 and state = 'active'`, [rows[0]?.pid]);
     if (seen.rowCount === 1) break;
   }
   watcher.end().catch(() => {});

@@ -1,4 +1,4 @@
-import { createNotifier, openListener, type OnNotification } from '@helixcode/server/db/listen';
+import { createNotifier, type OnNotification, openListener } from '@helixcode/server/db/listen';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { givenDatabase, type TestDatabase } from '../support/database.ts';
 

@@ -45,11 +45,9 @@ test('a migration that fails leaves nothing behind, and the ones before it stay'
     code: 'database.migration_refused',
     message: expect.stringMatching(/0002-second failed .*invalid input syntax for type integer/),
   });
-  expect(
-    await query(
-      `select to_regclass('helix.first') is not null as first, to_regclass('helix.second') is not null as second`,
-    ),
-  ).toEqual([{ first: true, second: false }]);
+  expect(await query(`select to_regclass('helix.first') is not null as first, to_regclass('helix.second') is not null as second`)).toEqual([
+    { first: true, second: false },
+  ]);
 });
 
 test('a migration that was changed after it was applied is refused', async () => {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { openDb, type Db } from '@helixcode/server/db/db';
+import { type Db, openDb } from '@helixcode/server/db/db';
 import { startEmbeddedPostgres } from '@helixcode/server/db/embedded-postgres';
 import { migrate, migrationsFolder, readMigrations } from '@helixcode/server/db/migrate';
 import pg from 'pg';

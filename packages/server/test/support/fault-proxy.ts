@@ -28,7 +28,10 @@ export async function givenFaultProxy(targetPort: number): Promise<FaultProxy> {
     const far = connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true });
     const pair: [Socket, Socket] = [near, far];
     pairs.add(pair);
-    for (const [from, to] of [[near, far], [far, near]] as const) {
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
       from.on('data', (chunk: Buffer) => {
         if (!to.write(chunk)) {
           from.pause();

@@ -67,7 +67,8 @@ export function givenMemoryBook(): MemoryBook {
       const orders = reports.map((report): JobOrder => {
         const id = report.attempt as AttemptId;
         const attempt = attempts.get(id);
-        if (!attempt || attempt.isComplete) return { attempt: id, cancel: !isOver(report.state), collect: [], forget: isOver(report.state) };
+        if (!attempt || attempt.isComplete)
+          return { attempt: id, cancel: !isOver(report.state), collect: [], forget: isOver(report.state) };
         if (!attempt.report || !isOver(attempt.report.state)) attempt.report = report;
         const lengths = isOver(report.state) ? report.streams : { out: Infinity, err: Infinity, ...report.streams };
         const collect = Object.entries(lengths)
@@ -75,7 +76,9 @@ export function givenMemoryBook(): MemoryBook {
           .filter(({ from, length }) => from < length || (report.state === 'running' && length === 0));
         attempt.isComplete = isOver(report.state) && collect.length === 0;
         return {
-          attempt: id, cancel: attempt.cancelAsked && !isOver(report.state), forget: attempt.isComplete,
+          attempt: id,
+          cancel: attempt.cancelAsked && !isOver(report.state),
+          forget: attempt.isComplete,
           collect: collect.map(({ stream, from }) => ({ stream, from })),
         };
       });

@@ -5,6 +5,8 @@ import type { PoolWorker, WorkerPool } from '@helixcode/server/workers/worker-po
 /** A pool whose workers do nothing by themselves: the test sees what they are asked and reports in their name. */
 export interface RecordingPool extends WorkerPool {
   readonly assigned: { worker: WorkerId; attempt: AttemptId; spec: JobSpec }[];
+  /** Silence of workers in milliseconds, as the test says. */
+  readonly silent: Map<WorkerId, number>;
   readonly cancelled: { worker: WorkerId; attempt: AttemptId }[];
   /** Resolves with the next job that is assigned, or has been and was not taken yet. */
   nextAssigned(): Promise<{ worker: WorkerId; attempt: AttemptId; spec: JobSpec }>;
@@ -25,6 +27,9 @@ export function givenRecordingPool(): RecordingPool {
       for (const wake of waiting.splice(0)) wake();
     },
     cancel: (worker, attempt) => void pool.cancelled.push({ worker, attempt }),
+    checkpoint: () => false,
+    silentMs: (worker) => pool.silent.get(worker) ?? 0,
+    silent: new Map(),
     onChange: (listener) => void listeners.push(listener),
     async nextAssigned() {
       while (pool.assigned.length <= taken) await new Promise<void>((resolve) => waiting.push(resolve));

@@ -1,9 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { openFrameStream } from '@helixcode/server/workers/frame-stream';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { MachineFacts, WorkerLoad } from '@helixcode/protocol/worker/capabilities';
 import { CHANNEL_WINDOW_BYTES, DATA_CHUNK_BYTES, type Frame, type ServerMessage, serverMessage } from '@helixcode/protocol/worker/frames';
 import { INLINE_STREAM_BYTES, type JobReport, type JobSpec } from '@helixcode/protocol/worker/job';
+import { openFrameStream } from '@helixcode/server/workers/frame-stream';
 
 export interface SimulatedWorkerOptions {
   socketPath: string;
@@ -100,8 +100,13 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
           if (current) current.link.send({ t: 'superseded', epoch: message.epoch });
           current = { link, socket };
           frames.send({
-            t: 'welcome', protocol: 1, agent: options.agent ?? 'simulated', facts: simulatedFacts(options.cores ?? 4), load: load(),
-            jobs: [...jobs.values()].map((job) => job.report), warmProjects: [],
+            t: 'welcome',
+            protocol: 1,
+            agent: options.agent ?? 'simulated',
+            facts: simulatedFacts(options.cores ?? 4),
+            load: load(),
+            jobs: [...jobs.values()].map((job) => job.report),
+            warmProjects: [],
           });
           return;
         case 'ping':
@@ -145,7 +150,13 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
 
   function load(): WorkerLoad {
     return {
-      cpuPercent: 0, cpuPressure: 0, memoryPressure: 0, ioPressure: 0, memoryFreeBytes: 1e9, diskFreeBytes: 1e9, load1: 0,
+      cpuPercent: 0,
+      cpuPressure: 0,
+      memoryPressure: 0,
+      ioPressure: 0,
+      memoryFreeBytes: 1e9,
+      diskFreeBytes: 1e9,
+      load1: 0,
       runningJobs: [...jobs.values()].filter((job) => !isOver(job.report.state)).length,
     };
   }
@@ -159,7 +170,12 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
     if (known) return tell(known);
     started.push(attempt);
     const output = options.outputOf?.(spec) ?? Buffer.from(`${spec.command}\n`);
-    const job: SimulatedJob = { report: { attempt, state: 'running', streams: { out: 0, err: 0 }, wallMs: 0 }, output, channels: [], timer: undefined };
+    const job: SimulatedJob = {
+      report: { attempt, state: 'running', streams: { out: 0, err: 0 }, wallMs: 0 },
+      output,
+      channels: [],
+      timer: undefined,
+    };
     jobs.set(attempt, job);
     const jobMs = typeof options.jobMs === 'function' ? options.jobMs(spec) : (options.jobMs ?? 0);
     const end = (): void => {
@@ -224,7 +240,18 @@ export async function givenSimulatedWorker(options: SimulatedWorkerOptions): Pro
 
 export function simulatedFacts(cores: number): MachineFacts {
   return {
-    os: 'linux', arch: 'x64', libc: 'glibc-2.36', kernel: '6.1.0', hostname: 'simulated', cores, memoryBytes: 8 * 2 ** 30,
-    diskBytes: 100 * 2 ** 30, gpus: [], tools: { git: '2.39.5' }, modelServers: {}, bootId: 'boot-1', user: 'nobody',
+    os: 'linux',
+    arch: 'x64',
+    libc: 'glibc-2.36',
+    kernel: '6.1.0',
+    hostname: 'simulated',
+    cores,
+    memoryBytes: 8 * 2 ** 30,
+    diskBytes: 100 * 2 ** 30,
+    gpus: [],
+    tools: { git: '2.39.5' },
+    modelServers: {},
+    bootId: 'boot-1',
+    user: 'nobody',
   };
 }

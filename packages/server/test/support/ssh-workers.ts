@@ -4,10 +4,10 @@ import { join, resolve } from 'node:path';
 import { type AttemptId, newId } from '@helixcode/protocol/ids';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { buildAgentBundle } from '@helixcode/server/workers/bootstrap/agent-bundle';
-import type { NewWorkerRequest } from '@helixcode/server/workers/worker-registry';
-import type { WorkerSupervisor } from '@helixcode/server/workers/worker-supervisor';
 import { createLocalTransport } from '@helixcode/server/workers/transports/local-transport';
 import { createSshTransport } from '@helixcode/server/workers/transports/ssh-transport';
+import type { NewWorkerRequest } from '@helixcode/server/workers/worker-registry';
+import type { WorkerSupervisor } from '@helixcode/server/workers/worker-supervisor';
 import { givenDatabase, type TestDatabase } from './database.ts';
 import { givenMemoryBook, type MemoryBook } from './memory-book.ts';
 import type { TestSshd } from './sshd.ts';
@@ -38,7 +38,10 @@ export async function givenWorkerTest(options: { userSshConfig?: boolean } = {})
   const book = givenMemoryBook();
   givenSharedHome(join(folder, 'home'));
   const ssh = createSshTransport({
-    folder: join(folder, 'ssh'), partsFolder: PARTS_FOLDER, userSshConfig: options.userSshConfig ?? false, bundle,
+    folder: join(folder, 'ssh'),
+    partsFolder: PARTS_FOLDER,
+    userSshConfig: options.userSshConfig ?? false,
+    bundle,
   });
   const local = createLocalTransport({ folder: join(folder, 'local'), bundle });
   const begin = (more: Partial<TestRegistryOptions> = {}): Promise<TestRegistry> =>
@@ -84,13 +87,24 @@ let number = 0;
 export function sshWorker(sshd: TestSshd, folder: string, over: Partial<NewWorkerRequest> = {}): NewWorkerRequest {
   const name = `box-${number++}`;
   return {
-    name, transport: 'ssh', labels: [], host: sshd.host, port: sshd.port, user: sshd.user, identityFile: sshd.identityFile,
-    knownHostsFile: sshd.knownHostsFile, folder: join(folder, 'home'), ...over,
+    name,
+    transport: 'ssh',
+    labels: [],
+    host: sshd.host,
+    port: sshd.port,
+    user: sshd.user,
+    identityFile: sshd.identityFile,
+    knownHostsFile: sshd.knownHostsFile,
+    folder: join(folder, 'home'),
+    ...over,
   };
 }
 
 /** Waits until a worker is blocked, and says why. */
-export async function whyBlocked(registry: TestRegistry, worker: WorkerSupervisor): Promise<NonNullable<WorkerSupervisor['row']['reason']>> {
+export async function whyBlocked(
+  registry: TestRegistry,
+  worker: WorkerSupervisor,
+): Promise<NonNullable<WorkerSupervisor['row']['reason']>> {
   await registry.whenState(worker, 'blocked');
   if (!worker.row.reason) throw new Error('blocked without a reason');
   return worker.row.reason;

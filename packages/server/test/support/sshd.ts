@@ -1,6 +1,6 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,9 @@ import { createInterface } from 'node:readline';
 const SSHD = ['/usr/sbin/sshd', '/usr/local/sbin/sshd', '/usr/bin/sshd'].find((path) => existsSync(path));
 
 /** Why tests that need a real sshd cannot run here; `undefined` where they can. */
-export const noSshd: string | undefined = SSHD ? undefined : 'NO SSHD ON THIS MACHINE: everything that needs one is NOT tested (install openssh-server)';
+export const noSshd: string | undefined = SSHD
+  ? undefined
+  : 'NO SSHD ON THIS MACHINE: everything that needs one is NOT tested (install openssh-server)';
 if (noSshd) process.stderr.write(`\n*** ${noSshd}\n\n`);
 
 export interface TestSshd {
@@ -64,9 +66,22 @@ export async function givenSshd(options: SshdOptions = {}): Promise<TestSshd> {
   writeFileSync(
     config,
     [
-      ...(options.config ?? []), `Port ${port}`, 'ListenAddress 127.0.0.1', `HostKey ${hostKey}`, 'PidFile none', 'UsePAM no', 'StrictModes no',
-      `AuthorizedKeysFile ${join(folder, 'authorized_keys')}`, 'PubkeyAuthentication yes', 'PrintMotd no', 'PrintLastLog no', 'UseDNS no',
-      'LogLevel INFO', ...(isRoot ? ['PermitRootLogin yes'] : []), ...(options.matches ?? []), '',
+      ...(options.config ?? []),
+      `Port ${port}`,
+      'ListenAddress 127.0.0.1',
+      `HostKey ${hostKey}`,
+      'PidFile none',
+      'UsePAM no',
+      'StrictModes no',
+      `AuthorizedKeysFile ${join(folder, 'authorized_keys')}`,
+      'PubkeyAuthentication yes',
+      'PrintMotd no',
+      'PrintLastLog no',
+      'UseDNS no',
+      'LogLevel INFO',
+      ...(isRoot ? ['PermitRootLogin yes'] : []),
+      ...(options.matches ?? []),
+      '',
     ].join('\n'),
   );
 

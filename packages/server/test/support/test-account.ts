@@ -17,9 +17,19 @@ export function givenAccount(options: { password?: string; shell?: string; home?
   const name = `helixtest${randomBytes(4).toString('hex')}`;
   const home = options.home ?? `/home/${name}`;
   // An account without a password counts as locked, one with an impossible hash does not.
-  const hash = options.password === undefined ? '*' : execFileSync('openssl', ['passwd', '-6', '-stdin'], { input: options.password, encoding: 'utf8' }).trim();
+  const hash =
+    options.password === undefined
+      ? '*'
+      : execFileSync('openssl', ['passwd', '-6', '-stdin'], { input: options.password, encoding: 'utf8' }).trim();
   execFileSync('useradd', [
-    '--password', hash, '--shell', options.shell ?? '/bin/sh', '--home-dir', home, ...(options.home === undefined ? ['--create-home'] : ['--no-create-home']), name,
+    '--password',
+    hash,
+    '--shell',
+    options.shell ?? '/bin/sh',
+    '--home-dir',
+    home,
+    ...(options.home === undefined ? ['--create-home'] : ['--no-create-home']),
+    name,
   ]);
   const uid = Number(execFileSync('id', ['-u', name], { encoding: 'utf8' }));
   return {

@@ -1,15 +1,16 @@
-import { connect } from 'node:net';
 import { once } from 'node:events';
+import { connect } from 'node:net';
+import { type HelixConfig, helixConfig } from '@helixcode/protocol/config/helix-config';
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
-import { helixConfig, type HelixConfig } from '@helixcode/protocol/config/helix-config';
 import { newId, type WorkerId } from '@helixcode/protocol/ids';
+import type { WorkerState } from '@helixcode/protocol/worker/worker-state';
 import { openSecretBox } from '@helixcode/server/auth/secret-box';
 import type { Db } from '@helixcode/server/db/db';
 import type { JobBook, WorkerServices } from '@helixcode/server/workers/job-book';
+import { createDialInTransport } from '@helixcode/server/workers/transports/dial-in-transport';
 import type { WorkerTransport } from '@helixcode/server/workers/transports/worker-transport';
-import { createWorkerRegistry, type WorkerRegistry } from '@helixcode/server/workers/worker-registry';
+import { createWorkerRegistry, type RegistryOptions, type WorkerRegistry } from '@helixcode/server/workers/worker-registry';
 import type { WorkerSupervisor } from '@helixcode/server/workers/worker-supervisor';
-import type { WorkerState } from '@helixcode/protocol/worker/worker-state';
 import pino from 'pino';
 
 export interface TestRegistry extends WorkerRegistry {
@@ -23,7 +24,7 @@ export interface TestRegistryOptions {
   folder: string;
   book: JobBook;
   services?: WorkerServices;
-  transports: Partial<Record<'ssh' | 'local', WorkerTransport>>;
+  transports: Partial<RegistryOptions['transports']>;
   agentHash?: string;
   workers?: Partial<HelixConfig['workers']>;
 }
@@ -38,6 +39,8 @@ export const noServices: WorkerServices = {
   openUploadPack: () => Promise.reject(new Error('no git here')),
   readBlob: () => Promise.resolve(undefined),
   writeBlob: () => Promise.reject(new Error('no blobs here')),
+  storeCheckpoint: () => Promise.reject(new Error('no checkpoints here')),
+  missCheckpoint: () => {},
 };
 
 /** A started registry; without more in `workers` it knows no worker. */
@@ -49,7 +52,7 @@ export async function givenRegistry(options: TestRegistryOptions): Promise<TestR
     log: pino({ level: process.env['HELIX_TEST_LOG'] ?? 'silent' }),
     serverId: newId('server'),
     config,
-    transports: { ssh: nowhere, local: nowhere, ...options.transports },
+    transports: { ssh: nowhere, local: nowhere, 'dial-in': createDialInTransport(1_000), ...options.transports },
     secretBox: await openSecretBox(options.folder),
     agentHash: options.agentHash ?? 'simulated',
     wakeEvents: () => {},

@@ -10,21 +10,46 @@ let lastLane = 0;
 function givenWorker(facts: Partial<PoolWorker> = {}): PoolWorker {
   const id = newId('worker');
   return {
-    id, name: facts.name ?? id, state: 'up', admission: 'open', slots: 2, labels: new Set(['linux']), load: undefined,
-    warmProjects: new Set(), ...facts,
+    id,
+    name: facts.name ?? id,
+    state: 'up',
+    admission: 'open',
+    slots: 2,
+    labels: new Set(['linux']),
+    load: undefined,
+    warmProjects: new Set(),
+    ...facts,
   };
 }
 
 function givenLeaf(facts: Partial<PlaceableLeaf> = {}): PlaceableLeaf {
   const id = newId('task');
   return {
-    id, root: id, project: null, lane: ++lastLane, priority: 0, expectedMs: null, createdAtMs: 0, requires: [], onlyWorker: null, maxSlots: null,
-    tried: [], aheadPerSlot: 0, ...facts,
+    id,
+    root: id,
+    project: null,
+    lane: ++lastLane,
+    priority: 0,
+    expectedMs: null,
+    createdAtMs: 0,
+    requires: [],
+    onlyWorker: null,
+    maxSlots: null,
+    tried: [],
+    aheadPerSlot: 0,
+    ...facts,
   };
 }
 
 const load = {
-  cpuPercent: 0, cpuPressure: 0, memoryPressure: 0, ioPressure: 0, memoryFreeBytes: 1e9, diskFreeBytes: 1e12, load1: 0, runningJobs: 0,
+  cpuPercent: 0,
+  cpuPressure: 0,
+  memoryPressure: 0,
+  ioPressure: 0,
+  memoryFreeBytes: 1e9,
+  diskFreeBytes: 1e12,
+  load1: 0,
+  runningJobs: 0,
 };
 
 test('a task goes to the worker that has what it asks for', () => {
@@ -79,13 +104,22 @@ test('draining and unconnected workers get no work, and the task says why', () =
 
 test('no slot is taken twice, no run exceeds its slots, and nothing waits beside a free slot it could have', () => {
   const labels = fc.subarray(['a', 'b', 'c']);
-  const workers = fc.array(fc.record({ slots: fc.integer({ min: 1, max: 4 }), labels, taken: fc.integer({ min: 0, max: 4 }) }), { maxLength: 6 });
-  const leaves = fc.array(fc.record({ requires: labels, root: fc.integer({ min: 0, max: 2 }), maxSlots: fc.option(fc.integer({ min: 1, max: 3 })) }), { maxLength: 20 });
+  const workers = fc.array(fc.record({ slots: fc.integer({ min: 1, max: 4 }), labels, taken: fc.integer({ min: 0, max: 4 }) }), {
+    maxLength: 6,
+  });
+  const leaves = fc.array(
+    fc.record({ requires: labels, root: fc.integer({ min: 0, max: 2 }), maxSlots: fc.option(fc.integer({ min: 1, max: 3 })) }),
+    { maxLength: 20 },
+  );
   fc.assert(
     fc.property(workers, leaves, (workerFacts, leafFacts) => {
       const pool = workerFacts.map((facts) => givenWorker({ slots: facts.slots, labels: new Set(facts.labels) }));
-      const taken = new Map<WorkerId, number>(pool.map((worker, index) => [worker.id, Math.min(workerFacts[index]?.taken ?? 0, worker.slots)]));
-      const queue = leafFacts.map((facts) => givenLeaf({ requires: facts.requires, root: `root${facts.root}` as TaskId, maxSlots: facts.maxSlots ?? null }));
+      const taken = new Map<WorkerId, number>(
+        pool.map((worker, index) => [worker.id, Math.min(workerFacts[index]?.taken ?? 0, worker.slots)]),
+      );
+      const queue = leafFacts.map((facts) =>
+        givenLeaf({ requires: facts.requires, root: `root${facts.root}` as TaskId, maxSlots: facts.maxSlots ?? null }),
+      );
       const { placements, waiting } = placeLeaves(queue, pool, { ...idle, byWorker: taken });
 
       expect(placements.length + waiting.length).toBe(queue.length);
@@ -102,7 +136,9 @@ test('no slot is taken twice, no run exceeds its slots, and nothing waits beside
       for (const { leaf: id } of waiting) {
         const leaf = queue.find((candidate) => candidate.id === id);
         if (!leaf || (leaf.maxSlots !== null && (ofRoot.get(leaf.root) ?? 0) >= leaf.maxSlots)) continue;
-        const free = pool.filter((worker) => (used.get(worker.id) ?? 0) < worker.slots && leaf.requires.every((label) => worker.labels.has(label)));
+        const free = pool.filter(
+          (worker) => (used.get(worker.id) ?? 0) < worker.slots && leaf.requires.every((label) => worker.labels.has(label)),
+        );
         expect(free).toEqual([]);
       }
     }),
@@ -110,7 +146,10 @@ test('no slot is taken twice, no run exceeds its slots, and nothing waits beside
 });
 
 test('projects with equal needs share the slots equally, whatever order their tasks came in', () => {
-  const owners = fc.array(fc.record({ leaves: fc.integer({ min: 1, max: 12 }), running: fc.integer({ min: 0, max: 4 }) }), { minLength: 2, maxLength: 5 });
+  const owners = fc.array(fc.record({ leaves: fc.integer({ min: 1, max: 12 }), running: fc.integer({ min: 0, max: 4 }) }), {
+    minLength: 2,
+    maxLength: 5,
+  });
   fc.assert(
     fc.property(owners, fc.integer({ min: 1, max: 16 }), fc.integer({ min: 0, max: 3 }), (facts, slots, aheadPerSlot) => {
       const leaves = facts.flatMap((owner, index) =>
@@ -133,7 +172,9 @@ test('projects with equal needs share the slots equally, whatever order their ta
 });
 
 test('no task starts before one of higher priority with the same needs', () => {
-  const leaves = fc.array(fc.record({ priority: fc.integer({ min: -2, max: 2 }), project: fc.integer({ min: 0, max: 2 }) }), { maxLength: 20 });
+  const leaves = fc.array(fc.record({ priority: fc.integer({ min: -2, max: 2 }), project: fc.integer({ min: 0, max: 2 }) }), {
+    maxLength: 20,
+  });
   fc.assert(
     fc.property(leaves, fc.integer({ min: 1, max: 8 }), (facts, slots) => {
       const queue = facts
@@ -150,7 +191,11 @@ test('no task starts before one of higher priority with the same needs', () => {
 
 test('one that finds no place does not hold up those with other needs', () => {
   const linux = givenWorker();
-  const leaves = [givenLeaf({ requires: ['gpu'], priority: 9, lane: 1 }), givenLeaf({ requires: ['gpu'], priority: 9, lane: 1 }), givenLeaf({ lane: 2 })];
+  const leaves = [
+    givenLeaf({ requires: ['gpu'], priority: 9, lane: 1 }),
+    givenLeaf({ requires: ['gpu'], priority: 9, lane: 1 }),
+    givenLeaf({ lane: 2 }),
+  ];
   const { placements, waiting } = placeLeaves(leaves, [linux], idle);
   expect(placements).toEqual([{ leaf: leaves[2]?.id, worker: linux.id }]);
   expect(waiting).toHaveLength(2);

@@ -1,6 +1,7 @@
 import { newId, type UserId, type WorkerId } from '@helixcode/protocol/ids';
-import { taskSubmission, type TaskSubmissionInput } from '@helixcode/protocol/task/task-spec';
+import { type TaskSubmissionInput, taskSubmission } from '@helixcode/protocol/task/task-spec';
 import type { JobReport } from '@helixcode/protocol/worker/job';
+import type { DurableEngine } from '@helixcode/server/engine/durable-engine';
 import { openAttemptBook } from '@helixcode/server/tasks/attempt-book';
 import { cancelTask } from '@helixcode/server/tasks/cancel-task';
 import { retryTask } from '@helixcode/server/tasks/retry-task';
@@ -8,7 +9,6 @@ import { submitTask } from '@helixcode/server/tasks/submit-task';
 import { startTaskEngine, type TaskEngine } from '@helixcode/server/tasks/task-engine';
 import type { TaskRow } from '@helixcode/server/tasks/task-row';
 import { getTask, listChildren } from '@helixcode/server/tasks/task-sql';
-import type { DurableEngine } from '@helixcode/server/engine/durable-engine';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { givenDatabase, type TestDatabase } from '../support/database.ts';
@@ -40,13 +40,29 @@ beforeEach(async () => {
     for (const wake of moved) wake();
   };
   engine = startTaskEngine({
-    db: database.db, pool, log: pino({ level: 'silent' }), outputLimitBytes: 2 ** 20, wakeEvents: wakeUps,
-    nameOfWorker: (id) => id, projectFiles: () => Promise.reject(new Error('no project here')), engine: Promise.resolve(turnsInProcess()),
+    db: database.db,
+    pool,
+    log: pino({ level: 'silent' }),
+    outputLimitBytes: 2 ** 20,
+    lostAfterMs: 300_000,
+    wakeEvents: wakeUps,
+    nameOfWorker: (id) => id,
+    projectFiles: () => Promise.reject(new Error('no project here')),
+    engine: Promise.resolve(turnsInProcess()),
   });
   book = openAttemptBook({ ...engine.context, nameOfWorker: (id) => id });
-  pool.set(workers.map((id) => ({
-    id, name: id, state: 'up', admission: 'open', slots: 2, labels: new Set(['linux']), load: undefined, warmProjects: new Set(),
-  })));
+  pool.set(
+    workers.map((id) => ({
+      id,
+      name: id,
+      state: 'up',
+      admission: 'open',
+      slots: 2,
+      labels: new Set(['linux']),
+      load: undefined,
+      warmProjects: new Set(),
+    })),
+  );
 });
 
 /** Drivers run at once in this process; durability is the engine's own test. */
@@ -59,7 +75,14 @@ function turnsInProcess(): DurableEngine {
   }
   const look = (id: string): void => {
     again.add(id);
-    if (!running.has(id)) running.set(id, run(id).finally(() => { running.delete(id); if (again.has(id)) look(id); }));
+    if (!running.has(id))
+      running.set(
+        id,
+        run(id).finally(() => {
+          running.delete(id);
+          if (again.has(id)) look(id);
+        }),
+      );
   };
   return { start: async (id) => look(id), wake: look, cancel: async () => {}, close: async () => {} };
 }
@@ -186,7 +209,11 @@ test('one command over many items is one subtask each, and a failure leaves the 
     await report(attempt, { exitCode: spec.env.HELIX_ITEM === 'y' ? 1 : 0 });
   }
   const failed = await until(task, 'failed');
-  expect(failed).toMatchObject({ result: { items: 3, failed: 1 }, progress: { done: 3, total: 3 }, failure: { code: 'task.subtask_failed' } });
+  expect(failed).toMatchObject({
+    result: { items: 3, failed: 1 },
+    progress: { done: 3, total: 3 },
+    failure: { code: 'task.subtask_failed' },
+  });
 
   await retryTask({ ...engine.context, startDriver: engine.startDriver }, task.id);
   const again = await pool.nextAssigned();
@@ -201,7 +228,9 @@ test('a completed task cannot be cancelled or retried', async () => {
   await report((await pool.nextAssigned()).attempt, { exitCode: 0 });
   await until(task, 'completed');
   await expect(cancelTask(engine.context, task.id)).rejects.toMatchObject({ code: 'task.move_refused' });
-  await expect(retryTask({ ...engine.context, startDriver: engine.startDriver }, task.id)).rejects.toMatchObject({ code: 'task.move_refused' });
+  await expect(retryTask({ ...engine.context, startDriver: engine.startDriver }, task.id)).rejects.toMatchObject({
+    code: 'task.move_refused',
+  });
 });
 
 test('a task whose deadline passes fails and is stopped', async () => {
@@ -216,9 +245,18 @@ test('higher priority goes first, and a project with nothing running goes before
   const low = await submit({ kind: 'shell', spec: { command: 'low' } });
   const high = await submit({ kind: 'shell', spec: { command: 'high' }, priority: 5 });
   expect([low, high].map((task) => task.state)).toEqual(['pending', 'pending']);
-  pool.set([{
-    id: workers[0] as WorkerId, name: 'one', state: 'up', admission: 'open', slots: 1, labels: new Set(), load: undefined, warmProjects: new Set(),
-  }]);
+  pool.set([
+    {
+      id: workers[0] as WorkerId,
+      name: 'one',
+      state: 'up',
+      admission: 'open',
+      slots: 1,
+      labels: new Set(),
+      load: undefined,
+      warmProjects: new Set(),
+    },
+  ]);
   const first = await pool.nextAssigned();
   expect(first.spec.command).toBe('high');
   await report(first.attempt, { exitCode: 0 });
@@ -242,6 +280,8 @@ test('an attempt whose output is gone before it could be fetched is lost, and is
   const first = await pool.nextAssigned();
   await report(first.attempt, { exitCode: 0, streams: { out: 6, err: 0 } });
   const reason = { code: 'job.lost' as const, message: 'its folder is gone' };
-  expect(await report(first.attempt, { state: 'lost', reason })).toEqual([{ attempt: first.attempt, collect: [], cancel: false, forget: true }]);
+  expect(await report(first.attempt, { state: 'lost', reason })).toEqual([
+    { attempt: first.attempt, collect: [], cancel: false, forget: true },
+  ]);
   expect((await pool.nextAssigned()).attempt).not.toBe(first.attempt);
 });

@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { givenWorkerTest, sshWorker, type WorkerTest, whyBlocked } from '../support/ssh-workers.ts';
 import { givenSshd, noSshd, type TestSshd } from '../support/sshd.ts';
-import { givenWorkerTest, sshWorker, whyBlocked, type WorkerTest } from '../support/ssh-workers.ts';
 import { givenAccount, noAccounts, type TestAccount } from '../support/test-account.ts';
 
 // An installation writes 100 MB: on a machine that is busy with other things it takes its time.
@@ -61,7 +61,9 @@ describe.skipIf(noSshd ?? noAccounts)('a bare host', () => {
 
   test.skipIf(noBusybox)('a chroot with a static busybox, no C library and no Node becomes a worker', async () => {
     const jail = givenJail('plain');
-    for (const applet of execFileSync(BUSYBOX ?? '', ['--list'], { encoding: 'utf8' }).trim().split('\n'))
+    for (const applet of execFileSync(BUSYBOX ?? '', ['--list'], { encoding: 'utf8' })
+      .trim()
+      .split('\n'))
       if (applet !== 'busybox') symlinkSync('busybox', join(jail.path, 'bin', applet));
     await expectWorks(await givenJailedSshd(jail), jail.account);
   });
@@ -74,7 +76,9 @@ describe.skipIf(noSshd ?? noAccounts)('a bare host', () => {
 
   test.skipIf(noBusybox)('a host where no folder may hold programs says so', async () => {
     const jail = givenJail('noexec');
-    for (const applet of execFileSync(BUSYBOX ?? '', ['--list'], { encoding: 'utf8' }).trim().split('\n'))
+    for (const applet of execFileSync(BUSYBOX ?? '', ['--list'], { encoding: 'utf8' })
+      .trim()
+      .split('\n'))
       if (applet !== 'busybox') symlinkSync('busybox', join(jail.path, 'bin', applet));
     const mounts = `mount -t tmpfs -o noexec,mode=0755,uid=${jail.account.uid} tmpfs ${jail.path}${jail.account.home}`;
     const sshd = await givenJailedSshd(jail, mounts);
@@ -89,7 +93,9 @@ describe.skipIf(noSshd ?? noAccounts)('a bare host', () => {
 
   test.skipIf(noBusybox)('a host without room says how much there is and how much is needed', async () => {
     const jail = givenJail('full');
-    for (const applet of execFileSync(BUSYBOX ?? '', ['--list'], { encoding: 'utf8' }).trim().split('\n'))
+    for (const applet of execFileSync(BUSYBOX ?? '', ['--list'], { encoding: 'utf8' })
+      .trim()
+      .split('\n'))
       if (applet !== 'busybox') symlinkSync('busybox', join(jail.path, 'bin', applet));
     const mounts = `mount -t tmpfs -o size=40m,mode=0755,uid=${jail.account.uid} tmpfs ${jail.path}${jail.account.home}`;
     const sshd = await givenJailedSshd(jail, mounts);
@@ -110,7 +116,8 @@ describe.skipIf(noSshd ?? noAccounts)('a bare host', () => {
     const path = join(root, name);
     const account = givenAccount({ home: `/home/${name}` });
     accounts.push(account);
-    for (const folder of ['bin', 'dev', 'proc', 'home', `home/${name}`, 'var/tmp', 'tmp']) mkdirSync(join(path, folder), { recursive: true });
+    for (const folder of ['bin', 'dev', 'proc', 'home', `home/${name}`, 'var/tmp', 'tmp'])
+      mkdirSync(join(path, folder), { recursive: true });
     chmodSync(join(path, 'var/tmp'), 0o755);
     chmodSync(join(path, 'tmp'), 0o1777);
     execFileSync('chown', [`${account.uid}`, join(path, 'home', name)]);

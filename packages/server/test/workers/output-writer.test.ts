@@ -1,16 +1,25 @@
 import { newId } from '@helixcode/protocol/ids';
+import { redialDelayMs } from '@helixcode/protocol/worker/redial-delay';
 import type { OutputPiece } from '@helixcode/server/workers/job-book';
 import { joinNeighbours } from '@helixcode/server/workers/output-writer';
-import { redialDelayMs } from '@helixcode/server/workers/redial-delay';
 import { expect, test } from 'vitest';
 
 const attempt = newId('attempt');
 const piece = (stream: string, offset: number, text: string): OutputPiece => ({ attempt, stream, offset, bytes: Buffer.from(text) });
 
 test('pieces that follow each other become one row, whatever stands between them', () => {
-  const joined = joinNeighbours([piece('out', 0, 'ab'), piece('err', 0, 'x'), piece('out', 2, 'cd'), piece('out', 4, 'e'), piece('err', 1, 'y')]);
+  const joined = joinNeighbours([
+    piece('out', 0, 'ab'),
+    piece('err', 0, 'x'),
+    piece('out', 2, 'cd'),
+    piece('out', 4, 'e'),
+    piece('err', 1, 'y'),
+  ]);
 
-  expect(joined.map(({ stream, offset, bytes }) => [stream, offset, Buffer.from(bytes).toString()])).toEqual([['out', 0, 'abcde'], ['err', 0, 'xy']]);
+  expect(joined.map(({ stream, offset, bytes }) => [stream, offset, Buffer.from(bytes).toString()])).toEqual([
+    ['out', 0, 'abcde'],
+    ['err', 0, 'xy'],
+  ]);
 });
 
 test('pieces with a gap between them, and what would be too large a row, stay apart', () => {

@@ -1,9 +1,9 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { spawn, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { givenWorkerTest, sshWorker, type WorkerTest, whyBlocked } from '../support/ssh-workers.ts';
 import { freePort, givenSshd, noSshd, type TestSshd } from '../support/sshd.ts';
-import { givenWorkerTest, sshWorker, whyBlocked, type WorkerTest } from '../support/ssh-workers.ts';
 import { givenAccount, noAccounts, type TestAccount } from '../support/test-account.ts';
 
 // An installation writes 100 MB: on a machine that is busy with other things it takes its time.
@@ -97,7 +97,10 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
       await own.start();
       await given.restart();
       const again = given.registry.find(changed.row.id);
-      expect(await whyBlocked(given.registry, again)).toMatchObject({ code: 'worker.host_key_changed', message: expect.stringContaining(own.fingerprint) });
+      expect(await whyBlocked(given.registry, again)).toMatchObject({
+        code: 'worker.host_key_changed',
+        message: expect.stringContaining(own.fingerprint),
+      });
       await given.registry.acceptKey(again, own.fingerprint);
       await given.registry.whenState(again, 'up');
 
@@ -114,7 +117,10 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
     execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', identityFile]);
     const worker = await given.registry.add(sshWorker(sshd, given.folder, { identityFile }));
 
-    expect(await whyBlocked(given.registry, worker)).toMatchObject({ code: 'worker.auth_refused', message: expect.stringContaining('publickey') });
+    expect(await whyBlocked(given.registry, worker)).toMatchObject({
+      code: 'worker.auth_refused',
+      message: expect.stringContaining('publickey'),
+    });
   });
 
   test('a host that is down, and a name nobody knows, are said to be out of reach and are dialled again by themselves', async () => {
@@ -123,7 +129,10 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
     const unknown = await given.registry.add(sshWorker(sshd, given.folder, { host: 'nowhere.invalid' }));
     await Promise.all([down, unknown].map((worker) => given.registry.whenState(worker, 'suspect')));
 
-    expect(down.row.reason).toMatchObject({ code: 'worker.unreachable', message: expect.stringContaining(`port ${port}: Connection refused`) });
+    expect(down.row.reason).toMatchObject({
+      code: 'worker.unreachable',
+      message: expect.stringContaining(`port ${port}: Connection refused`),
+    });
     expect(unknown.row.reason).toMatchObject({ code: 'worker.unreachable', message: expect.stringContaining('nowhere.invalid') });
   });
 
@@ -133,22 +142,25 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
     writeFileSync(join(folder, 'thesis.txt'), 'do not touch');
     const worker = await given.registry.add(sshWorker(sshd, given.folder, { folder }));
 
-    expect(await whyBlocked(given.registry, worker)).toMatchObject({ code: 'worker.bootstrap_failed', message: expect.stringContaining('not a worker') });
+    expect(await whyBlocked(given.registry, worker)).toMatchObject({
+      code: 'worker.bootstrap_failed',
+      message: expect.stringContaining('not a worker'),
+    });
     await given.registry.remove(worker, true);
     expect(readFileSync(join(folder, 'thesis.txt'), 'utf8')).toBe('do not touch');
   });
 
   test('what would be an option or a pattern to ssh is not taken for a host', async () => {
     for (const host of ['-oProxyCommand=touch /tmp/pwned', 'a b', '*', 'x;y'])
-      expect(await whyBlocked(given.registry, await given.registry.add(sshWorker(sshd, given.folder, { host })))).toMatchObject({ code: 'config.invalid' });
+      expect(await whyBlocked(given.registry, await given.registry.add(sshWorker(sshd, given.folder, { host })))).toMatchObject({
+        code: 'config.invalid',
+      });
   });
 
   test('an sshd that takes few sign-ins at once gets its workers one after the other', async () => {
     const busy = await givenSshd({ config: ['MaxStartups 1:100:1'] });
     try {
-      const workers = await Promise.all(
-        Array.from({ length: 5 }, () => given.registry.add(sshWorker(busy, given.folder))),
-      );
+      const workers = await Promise.all(Array.from({ length: 5 }, () => given.registry.add(sshWorker(busy, given.folder))));
       await Promise.all(workers.map((worker) => given.registry.whenState(worker, 'up')));
       await given.clean();
     } finally {
@@ -181,7 +193,8 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
     const tool = (name: string, script: string): void => writeFileSync(join(tools, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     const strange = await givenSshd({ config: [`SetEnv "PATH=${tools}"`] });
     try {
-      const onStrange = (): ReturnType<typeof sshWorker> => sshWorker(strange, given.folder, { folder: join(given.folder, 'strange home') });
+      const onStrange = (): ReturnType<typeof sshWorker> =>
+        sshWorker(strange, given.folder, { folder: join(given.folder, 'strange home') });
       tool('uname', '[ "$1" = -s ] && echo Darwin || echo arm64');
       expect(await whyBlocked(given.registry, await given.registry.add(onStrange()))).toMatchObject({
         code: 'worker.platform_unsupported',
@@ -232,14 +245,14 @@ describe.skipIf(noSshd)('a worker behind a real sshd', () => {
     });
 
     test('a password signs in, without being in any process list; a wrong one is refused, and a right one mends it', async () => {
-      const { name: user } = account({ password: "pass'w\"ord 1" });
+      const { name: user } = account({ password: 'pass\'w"ord 1' });
       const { identityFile: _, folder: __, ...request } = sshWorker(sshd, given.folder, { user, password: 'wrong' });
       const worker = await given.registry.add(request);
       expect(await whyBlocked(given.registry, worker)).toMatchObject({
         code: 'worker.auth_refused',
         next: expect.stringContaining('helix workers reconnect'),
       });
-      await given.registry.reconnect(worker, "pass'w\"ord 1");
+      await given.registry.reconnect(worker, 'pass\'w"ord 1');
       await given.registry.whenState(worker, 'up');
 
       const { rows } = await given.database.db.query<{ sealed: Buffer }>('select sealed from secrets', []);
@@ -280,9 +293,22 @@ describe.skipIf(noSshd)('with the configuration of the person who runs the serve
       writeFileSync(
         configFile,
         [
-          'Host far-box', '  HostName 127.0.0.1', `  Port ${target.port}`, '  ProxyJump gate', `  IdentityFile ${target.identityFile}`,
-          'Host gate', '  HostName 127.0.0.1', `  Port ${jump.port}`, `  IdentityFile ${jump.identityFile}`, '  IdentitiesOnly yes',
-          'Host *', '  RemoteCommand echo surprise', '  RequestTTY force', '  ControlMaster auto', `  ControlPath ${sshFolder}/mux-%C`, '',
+          'Host far-box',
+          '  HostName 127.0.0.1',
+          `  Port ${target.port}`,
+          '  ProxyJump gate',
+          `  IdentityFile ${target.identityFile}`,
+          'Host gate',
+          '  HostName 127.0.0.1',
+          `  Port ${jump.port}`,
+          `  IdentityFile ${jump.identityFile}`,
+          '  IdentitiesOnly yes',
+          'Host *',
+          '  RemoteCommand echo surprise',
+          '  RequestTTY force',
+          '  ControlMaster auto',
+          `  ControlPath ${sshFolder}/mux-%C`,
+          '',
         ].join('\n'),
       );
       writeFileSync(knownFile, readFileSync(target.knownHostsFile));

@@ -1,12 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AttemptId } from '@helixcode/protocol/ids';
 import type { WorkerSupervisor } from '@helixcode/server/workers/worker-supervisor';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type FaultProxy, givenFaultProxy } from '../support/fault-proxy.ts';
-import { givenSshd, noSshd, type TestSshd } from '../support/sshd.ts';
 import { daemonOf, givenWorkerTest, sshClientsOf, sshWorker, type WorkerTest } from '../support/ssh-workers.ts';
+import { givenSshd, noSshd, type TestSshd } from '../support/sshd.ts';
 
 // An installation writes 100 MB: on a machine that is busy with other things it takes its time.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });

@@ -10,7 +10,7 @@ import { type AttemptId, newId } from '@helixcode/protocol/ids';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { WorkerServices } from '@helixcode/server/workers/job-book';
 import { createOutputWriter, type OutputWriter } from '@helixcode/server/workers/output-writer';
-import { openWorkerLink, type LinkEars, type Welcome, type WorkerLink } from '@helixcode/server/workers/worker-link';
+import { type LinkEars, openWorkerLink, type Welcome, type WorkerLink } from '@helixcode/server/workers/worker-link';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { givenMemoryBook, type MemoryBook } from '../support/memory-book.ts';
@@ -39,6 +39,8 @@ const noServices: WorkerServices = {
   openUploadPack: () => Promise.reject(new Error('no git here')),
   readBlob: () => Promise.resolve(undefined),
   writeBlob: () => Promise.reject(new Error('no blobs here')),
+  storeCheckpoint: () => Promise.reject(new Error('no checkpoints here')),
+  missCheckpoint: () => {},
 };
 
 function aJob(command: string): JobSpec {
@@ -56,7 +58,9 @@ interface OpenedLink {
   missed: number[];
 }
 
-async function givenLink(options: { slots?: number; heartbeatMs?: number; services?: WorkerServices; epoch?: number; onMissed?: () => void } = {}): Promise<OpenedLink> {
+async function givenLink(
+  options: { slots?: number; heartbeatMs?: number; services?: WorkerServices; epoch?: number; onMissed?: () => void } = {},
+): Promise<OpenedLink> {
   const socket = connect(join(folder, 'w.sock'));
   const closed = Promise.withResolvers<CodedError>();
   const welcome = Promise.withResolvers<Welcome>();
@@ -77,8 +81,17 @@ async function givenLink(options: { slots?: number; heartbeatMs?: number; servic
   const link = openWorkerLink(
     socket,
     {
-      worker, workerName: 'sim', serverId: 'srv', epoch: options.epoch ?? ++epoch, heartbeatMs: options.heartbeatMs ?? 10_000, welcomeTimeoutMs: 5_000,
-      slots: () => options.slots ?? 100, book, services: options.services ?? noServices, output, log: pino({ level: 'silent' }),
+      worker,
+      workerName: 'sim',
+      serverId: 'srv',
+      epoch: options.epoch ?? ++epoch,
+      heartbeatMs: options.heartbeatMs ?? 10_000,
+      welcomeTimeoutMs: 5_000,
+      slots: () => options.slots ?? 100,
+      book,
+      services: options.services ?? noServices,
+      output,
+      log: pino({ level: 'silent' }),
     },
     ears,
   );
@@ -93,16 +106,19 @@ function assign({ link }: OpenedLink, command: string): AttemptId {
   return attempt;
 }
 
-test.each([true, false])('a short job ends with its output and exit code on the books, and is forgotten (inline: %s)', async (sendsInline) => {
-  await givenWorker({ sendsInline, exitCodeOf: () => 3 });
-  const link = await givenLink();
-  const attempt = assign(link, 'echo hello');
+test.each([true, false])(
+  'a short job ends with its output and exit code on the books, and is forgotten (inline: %s)',
+  async (sendsInline) => {
+    await givenWorker({ sendsInline, exitCodeOf: () => 3 });
+    const link = await givenLink();
+    const attempt = assign(link, 'echo hello');
 
-  expect(await book.whenComplete(attempt)).toMatchObject({ state: 'exited', exitCode: 3 });
-  expect(book.outputOf(attempt).toString()).toBe('echo hello\n');
-  await expect.poll(() => simulated.forgotten).toEqual([attempt]);
-  expect(simulated.heard.some(({ t }) => t === 'open')).toBe(!sendsInline);
-});
+    expect(await book.whenComplete(attempt)).toMatchObject({ state: 'exited', exitCode: 3 });
+    expect(book.outputOf(attempt).toString()).toBe('echo hello\n');
+    await expect.poll(() => simulated.forgotten).toEqual([attempt]);
+    expect(simulated.heard.some(({ t }) => t === 'open')).toBe(!sendsInline);
+  },
+);
 
 test('what comes through a channel and again in the report of the end is stored once', async () => {
   await givenWorker({ sendsInline: true, jobMs: 100 });

@@ -47,7 +47,14 @@ function aJob(command: string): JobSpec {
 
 async function historyOf(id: string): Promise<string[]> {
   const handlers = workerHandlers({ db: database.db, registry });
-  const call = { params: { worker: id }, query: { limit: 50 }, body: undefined, user: newId('user'), signal: AbortSignal.timeout(1000), lastEventId: undefined };
+  const call = {
+    params: { worker: id },
+    query: { limit: 50 },
+    body: undefined,
+    user: newId('user'),
+    signal: AbortSignal.timeout(1000),
+    lastEventId: undefined,
+  };
   return (await handlers['workers.events'](call)).items.map(({ from, to }) => `${from} → ${to}`).reverse();
 }
 
@@ -64,7 +71,9 @@ test('a worker that is added comes up, runs a job, and its way is on record with
   expect(registry.workers()[0]).toMatchObject({ state: 'up', slots: 4, admission: 'open' });
   expect([...(registry.workers()[0]?.labels ?? [])]).toEqual(expect.arrayContaining(['fast', 'git', 'git2', 'linux', 'x64']));
   expect(await historyOf(worker.row.name)).toEqual(['new → connecting', 'connecting → up']);
-  const { rows } = await database.db.query<{ type: string }>(`select body->>'type' as type from events where worker_id = $1 order by seq`, [worker.row.id]);
+  const { rows } = await database.db.query<{ type: string }>(`select body->>'type' as type from events where worker_id = $1 order by seq`, [
+    worker.row.id,
+  ]);
   expect(rows.map(({ type }) => type)).toEqual(['worker.added', 'worker.moved', 'worker.moved']);
 });
 
@@ -76,7 +85,13 @@ test('a worker whose link breaks is suspect, is dialled again, and takes up wher
   await registry.whenState(worker, 'suspect');
   await registry.whenState(worker, 'up');
 
-  expect(await historyOf(worker.row.id)).toEqual(['new → connecting', 'connecting → up', 'up → suspect', 'suspect → connecting', 'connecting → up']);
+  expect(await historyOf(worker.row.id)).toEqual([
+    'new → connecting',
+    'connecting → up',
+    'up → suspect',
+    'suspect → connecting',
+    'connecting → up',
+  ]);
 });
 
 test('a worker that stays away is lost, its jobs are given up, and it is taken back when it returns', async () => {

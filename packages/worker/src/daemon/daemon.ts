@@ -16,6 +16,7 @@ import { Launcher } from '../jobs/launcher.ts';
 import { ServerTunnels } from '../link/server-tunnels.ts';
 import { Session, type SessionHost } from '../link/session.ts';
 import { Blobs } from '../workspace/blobs.ts';
+import { Checkpoints } from '../workspace/checkpoints.ts';
 import { Git, writeGitConfig } from '../workspace/git.ts';
 import { RepoCache } from '../workspace/repo-cache.ts';
 import { SetupCache } from '../workspace/setup-cache.ts';
@@ -42,6 +43,8 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
   const environment = baseEnvironment();
   const tunnels = new ServerTunnels();
   let session: Session | undefined;
+  /** While there is no session: when the last one heard of the server. */
+  let heardAtMs = performance.now();
   let seenEpoch = readEpoch(home.epochFile);
   const server = createServer({ allowHalfOpen: true });
   const socketPath = await listen(server, home);
@@ -57,6 +60,7 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
     launcher,
     baseEnvironment: environment,
     onReport: (report: JobReport) => session?.push(report),
+    serverSilentMs: () => performance.now() - (session?.heardAtMs ?? heardAtMs),
     log,
     get workspaces() {
       return workspaces;
@@ -65,7 +69,8 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
   const jobs = new JobTable(home, around);
   const pool = new WorktreePool(home.treesFolder, git, repos, () => jobs.leasedTrees());
   const setups = new SetupCache(home.setupsFolder, git, blobs, pool, () => finder.platform(), log);
-  const workspaces = new Workspaces({ home, repos, pool, setups, blobs, environment });
+  const checkpoints = new Checkpoints(git, repos, tunnels);
+  const workspaces = new Workspaces({ home, repos, pool, setups, blobs, checkpoints, environment });
 
   const close = (why: string): void => {
     log(`daemon ends: ${why}`);
@@ -99,6 +104,7 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
     left(leaving: Session): void {
       if (session !== leaving) return;
       session = undefined;
+      heardAtMs = leaving.heardAtMs;
       tunnels.linkDown();
     },
     facts: () => finder.facts(),

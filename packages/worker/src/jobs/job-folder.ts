@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import type { ErrorFact } from '@helixcode/protocol/errors';
@@ -14,9 +25,9 @@ export interface JobRequest {
   secretNames: string[];
 }
 
-/** Somebody decided to end the job: `cancel`, or a limit of its spec. The first decision stands. */
+/** Somebody decided to end the job: `cancel`, a limit of its spec, or the server was away too long. The first decision stands. */
 export interface StopOrder {
-  kind: 'cancel' | 'limit';
+  kind: 'cancel' | 'limit' | 'orphaned';
   reason: ErrorFact;
   graceMs: number;
   /** Milliseconds since the epoch. */
@@ -156,6 +167,15 @@ export class JobFolder {
 
   writeOutputs(outputs: JobOutputs): void {
     replaceFile(join(this.path, 'outputs'), JSON.stringify(outputs));
+  }
+
+  /** Whether the snapshot that a bad end asks for was taken, or could not be. */
+  hasLastCheckpoint(): boolean {
+    return existsSync(join(this.path, 'checkpointed'));
+  }
+
+  writeLastCheckpoint(): void {
+    replaceFile(join(this.path, 'checkpointed'), '');
   }
 
   /** The working tree this job holds, so that the next daemon knows that it is in use. */

@@ -39,8 +39,12 @@ function outcomeOf(folder: JobFolder, spec: JobSpec, isPreparing: boolean): JobR
   const stop = folder.readStop();
   const startedAtMs = start === 'unreadable' ? 0 : start.atMs;
   if (exit) {
+    // A bad end is told when what it left is recorded.
+    if (isOwedCheckpoint(folder, spec, exit.exitCode !== 0 || stop !== undefined))
+      return { ...base, state: 'running', wallMs: Math.max(0, exit.atMs - startedAtMs) };
     const times = { exitCode: exit.exitCode, wallMs: Math.max(0, exit.atMs - startedAtMs), cpuMs: exit.cpuMs };
     if (stop?.kind === 'cancel') return { ...base, ...times, state: 'cancelled', reason: stop.reason };
+    if (stop?.kind === 'orphaned') return { ...base, state: 'lost', reason: stop.reason };
     if (stop) return { ...base, ...times, state: 'exited', reason: stop.reason };
     const outputs = folder.readOutputs();
     if (exit.exitCode === 0 && spec.outputs?.length && !outputs) return { ...base, state: 'running', wallMs: times.wallMs };
@@ -50,6 +54,11 @@ function outcomeOf(folder: JobFolder, spec: JobSpec, isPreparing: boolean): JobR
   if (wasAlive) return { ...base, state: 'running', wallMs: Math.max(0, Date.now() - startedAtMs) };
   if (stop?.kind === 'cancel') return { ...base, state: 'cancelled', reason: stop.reason };
   return { ...base, state: 'lost', reason: stop?.reason ?? lostReason(start) };
+}
+
+/** @returns whether the job ended badly and its checkout is still to be recorded */
+export function isOwedCheckpoint(folder: JobFolder, spec: JobSpec, endedBadly: boolean): boolean {
+  return endedBadly && spec.checkpoint !== undefined && spec.workspace !== undefined && !folder.hasLastCheckpoint();
 }
 
 /** @returns whether the supervisor still lives, so that it will record how the command ends */

@@ -3,8 +3,10 @@ import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { diskFullError, isDiskFull } from '../home/disk-space.ts';
-import type { JobFolder } from './job-folder.ts';
-import { isShimAlive, reportJob } from './job-state.ts';
+import type { CheckpointOrder } from '../workspace/checkpoints.ts';
+import { OneAtATime } from '../workspace/one-at-a-time.ts';
+import type { JobFolder, StopOrder } from './job-folder.ts';
+import { isOwedCheckpoint, isShimAlive, reportJob } from './job-state.ts';
 import type { Launcher, LaunchNews } from './launcher.ts';
 import { signalJob } from './process-table.ts';
 import { environmentFault } from './shim.ts';
@@ -23,6 +25,17 @@ export interface JobWorkspaces {
   prepare(folder: JobFolder, spec: JobSpec, environment: Record<string, string>, signal: AbortSignal): Promise<string>;
   /** @returns the hash under which the server has the archive of what matches `spec.outputs`, or why it has none */
   storeOutputs(folder: JobFolder, spec: JobSpec): Promise<{ blob?: string; reason?: ErrorFact }>;
+  /**
+   * Records the checkout and brings it to the server.
+   * @param known what the last one returned; @returns what the checkout held, `undefined` when that was `known`
+   */
+  recordCheckpoint(
+    folder: JobFolder,
+    spec: JobSpec,
+    known: string | undefined,
+    order: CheckpointOrder,
+    signal: AbortSignal,
+  ): Promise<string | undefined>;
   /** Takes the working tree back once nothing of the job runs in it any more. */
   release(folder: JobFolder): void;
 }
@@ -34,6 +47,8 @@ export interface JobSurroundings {
   /** What every job inherits before its own variables. */
   baseEnvironment: Record<string, string>;
   onReport(report: JobReport): void;
+  /** How long nothing has been heard of the server in milliseconds. */
+  serverSilentMs(): number;
   log(line: string): void;
 }
 
@@ -51,6 +66,12 @@ export class Job {
   #limitTimer: NodeJS.Timeout | undefined;
   #killTimer: NodeJS.Timeout | undefined;
   #isStoringOutputs = false;
+  #isTakingLastCheckpoint = false;
+  #checkpointTimer: NodeJS.Timeout | undefined;
+  /** What the checkout held at the newest checkpoint. */
+  #recorded: string | undefined;
+  readonly #recording = new OneAtATime();
+  readonly #closing = new AbortController();
   #secrets: Record<string, string> = {};
   #root = '';
   #watcher: FSWatcher | undefined;
@@ -131,6 +152,8 @@ export class Job {
     if (this.#report.state === 'running') {
       this.#secrets = {};
       this.#guardLimits();
+      this.#recordRegularly();
+      this.#recordLastOnceOver();
     }
     if (this.#report.state === 'running' && this.spec.outputs?.length) this.#storeOutputsOnceOver();
     if (this.isOver) this.#settle();
@@ -142,11 +165,26 @@ export class Job {
   /** The regular look at what nobody announced. */
   tick(): void {
     this.refresh();
+    this.#stopWithoutServer();
     const hasBegun = this.isOver || this.#report.state === 'running';
     const isLate = this.#launches > 0 && !hasBegun && performance.now() - this.#launchedAtMs > BEGIN_AGAIN_MS;
     if (!isLate) return;
     if (this.#launches < BEGIN_ATTEMPTS) this.#launch(this.#root);
     else this.#refuse(new CodedError('job.start_failed', `no shell could be started for job ${this.folder.attempt}`));
+  }
+
+  /**
+   * Records the checkout while the command works in it.
+   * @throws CodedError `checkpoint.refused` when there is nothing to record, `checkpoint.failed`
+   */
+  async checkpoint(order: CheckpointOrder): Promise<void> {
+    if (this.#report.state !== 'running')
+      throw new CodedError('checkpoint.refused', `the job is ${this.#report.state}: only a running one can be recorded`);
+    await this.#recording.run('', async () => {
+      this.#recorded =
+        (await this.#around.workspaces.recordCheckpoint(this.folder, this.spec, this.#recorded, order, this.#closing.signal)) ??
+        this.#recorded;
+    });
   }
 
   /** Stops what the job runs, also what a lost one left behind. Safe to repeat. */
@@ -182,9 +220,11 @@ export class Job {
 
   close(): void {
     this.#preparation?.abort();
+    this.#closing.abort();
     this.#watcher?.close();
     clearTimeout(this.#limitTimer);
     clearTimeout(this.#killTimer);
+    clearTimeout(this.#checkpointTimer);
   }
 
   #launch(root: string): void {
@@ -264,7 +304,20 @@ export class Job {
     }
   }
 
-  #stop(order: { kind: 'cancel' | 'limit'; reason: ErrorFact; graceMs: number }): void {
+  #stopWithoutServer(): void {
+    const { stopWithoutServerMs, killGraceMs } = this.spec;
+    if (stopWithoutServerMs === undefined || this.#report.state !== 'running' || this.#around.serverSilentMs() < stopWithoutServerMs)
+      return;
+    if (this.folder.readStop()) return;
+    const reason: ErrorFact = {
+      code: 'job.lost',
+      message: `the worker stopped the job: it had heard nothing of the server for ${stopWithoutServerMs} ms`,
+      details: { cause: 'server_silent', stopWithoutServerMs },
+    };
+    this.#stop({ kind: 'orphaned', reason, graceMs: killGraceMs });
+  }
+
+  #stop(order: { kind: StopOrder['kind']; reason: ErrorFact; graceMs: number }): void {
     if (this.isOver || this.folder.readExit()) return;
     try {
       const standing = this.folder.writeStop({ ...order, at: Date.now() });
@@ -316,8 +369,47 @@ export class Job {
       });
   }
 
+  #recordRegularly(): void {
+    const { checkpoint, workspace } = this.spec;
+    if (checkpoint?.everyMs === undefined || !workspace || this.#checkpointTimer) return;
+    const { everyMs, limits } = checkpoint;
+    const record = (): void => {
+      if (this.isOver || this.folder.readExit()) return;
+      this.checkpoint({ cause: 'interval', limits })
+        .catch((error) => {
+          if (!this.#closing.signal.aborted) this.#around.log(`a checkpoint of job ${this.folder.attempt} failed: ${String(error)}`);
+        })
+        .finally(() => {
+          if (!this.isOver && !this.#closing.signal.aborted) this.#checkpointTimer = setTimeout(record, everyMs);
+        });
+    };
+    this.#checkpointTimer = setTimeout(record, everyMs);
+  }
+
+  #recordLastOnceOver(): void {
+    const exit = this.folder.readExit();
+    const endedBadly = exit !== undefined && (exit.exitCode !== 0 || this.folder.readStop() !== undefined);
+    if (this.#isTakingLastCheckpoint || !this.spec.checkpoint || !isOwedCheckpoint(this.folder, this.spec, endedBadly)) return;
+    this.#isTakingLastCheckpoint = true;
+    this.killLeftovers();
+    this.checkpoint({ cause: 'end', limits: this.spec.checkpoint.limits })
+      .catch((error) => {
+        if (this.#closing.signal.aborted) throw error;
+        this.#around.log(`the last checkpoint of job ${this.folder.attempt} failed: ${String(error)}`);
+      })
+      .then(() => {
+        this.folder.writeLastCheckpoint();
+        this.refresh();
+      })
+      .catch((error) => {
+        this.#isTakingLastCheckpoint = false; // The next look tries again.
+        this.#around.log(`the last checkpoint of job ${this.folder.attempt} could not be noted: ${String(error)}`);
+      });
+  }
+
   #settle(): void {
     clearTimeout(this.#limitTimer);
+    clearTimeout(this.#checkpointTimer);
     this.#watcher?.close();
     this.#watcher = undefined;
     if (!this.spec.workspace) return;

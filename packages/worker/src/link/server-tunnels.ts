@@ -1,8 +1,7 @@
 import { CodedError } from '@helixcode/protocol/errors';
+import type { TunnelService } from '@helixcode/protocol/worker/frames';
 import type { FrameSocket } from './frame-socket.ts';
 import { TunnelChannel } from './tunnel-channel.ts';
-
-export type TunnelService = 'upload-pack' | 'blob-get' | 'blob-put';
 
 /** The way to the services of the server, over whichever link is up. */
 export class ServerTunnels {

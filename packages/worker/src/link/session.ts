@@ -33,12 +33,14 @@ export class Session {
   readonly #unsent = new Map<string, JobReport>();
   #state: 'new' | 'greeting' | 'up' | 'closed' = 'new';
   #isFlushing = false;
+  #heardAtMs = performance.now();
 
   constructor(socket: Socket, host: SessionHost) {
     this.#host = host;
     this.#socket = new FrameSocket(
       socket,
       (frames) => {
+        this.#heardAtMs = performance.now();
         for (const frame of frames) if (this.#state !== 'closed') this.#receive(frame);
       },
       (error) => this.#endWithFault(error),
@@ -46,6 +48,11 @@ export class Session {
     socket.on('close', () => this.#closed());
     socket.on('end', () => socket.end());
     socket.on('error', () => {}); // `close` follows.
+  }
+
+  /** When the server last said anything, by `performance.now()`. */
+  get heardAtMs(): number {
+    return this.#heardAtMs;
   }
 
   /** The newest report of each job goes out as soon as the link has room for it. */
@@ -140,6 +147,8 @@ export class Session {
         return this.#tryFor(message.attempt, () => this.#host.jobs.cancel(message.attempt, message.graceMs));
       case 'forget':
         return this.#tryFor(message.attempt, () => this.#host.jobs.forget(message.attempt));
+      case 'checkpoint':
+        return void this.#checkpoint(message);
       case 'open':
         return this.#open(message);
       case 'ack':
@@ -165,6 +174,18 @@ export class Session {
     if (!job || !(stream === 'out' || stream === 'err' || stream.startsWith('file:')))
       return this.#socket.send({ t: 'close', ch, error: 'absent' });
     this.#streams.set(ch, new FileChannel(this.#socket, job, message, () => this.#streams.delete(ch)));
+  }
+
+  async #checkpoint({ attempt, request, limits }: ServerMessage & { t: 'checkpoint' }): Promise<void> {
+    try {
+      const job = this.#host.jobs.find(attempt);
+      if (!job) throw new CodedError('checkpoint.refused', 'the job is not on this worker');
+      await job.checkpoint({ cause: 'asked', request, limits });
+    } catch (error) {
+      const code = error instanceof CodedError ? error.code : 'checkpoint.failed';
+      if (!(error instanceof CodedError)) this.#host.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      this.#socket.send({ t: 'unrecorded', attempt, request, code, message: error instanceof Error ? error.message : String(error) });
+    }
   }
 
   /** What is wrong with one job is said of that job; the link goes on. */

@@ -26,7 +26,7 @@ export class ProgramFailed extends Error {
 export interface ProgramOptions {
   cwd?: string;
   env: Record<string, string>;
-  input?: string | NodeJS.ReadableStream;
+  input?: string | Uint8Array | NodeJS.ReadableStream;
   /** Where stdout goes instead of being collected. */
   output?: NodeJS.WritableStream;
   signal?: AbortSignal;
@@ -59,7 +59,7 @@ export async function runProgram(
     });
   }
   child.stdin.on('error', () => {}); // It ended without reading all: its status says why.
-  if (typeof options.input === 'object') {
+  if (typeof options.input === 'object' && !(options.input instanceof Uint8Array)) {
     options.input.on('error', () => child.stdin.destroy());
     options.input.pipe(child.stdin);
   } else child.stdin.end(options.input);

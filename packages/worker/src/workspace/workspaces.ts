@@ -9,6 +9,7 @@ import type { JobWorkspaces } from '../jobs/job.ts';
 import type { JobFolder } from '../jobs/job-folder.ts';
 import { packArchive, unpackArchive } from './archive.ts';
 import { type Blobs, hashFile } from './blobs.ts';
+import type { CheckpointOrder, Checkpoints } from './checkpoints.ts';
 import type { RepoCache } from './repo-cache.ts';
 import { ProgramFailed } from './run-program.ts';
 import type { SetupCache } from './setup-cache.ts';
@@ -21,6 +22,7 @@ export class Workspaces implements JobWorkspaces {
   readonly #pool: WorktreePool;
   readonly #setups: SetupCache;
   readonly #blobs: Blobs;
+  readonly #checkpoints: Checkpoints;
   readonly #environment: Record<string, string>;
 
   constructor(parts: {
@@ -29,6 +31,7 @@ export class Workspaces implements JobWorkspaces {
     pool: WorktreePool;
     setups: SetupCache;
     blobs: Blobs;
+    checkpoints: Checkpoints;
     environment: Record<string, string>;
   }) {
     this.#home = parts.home;
@@ -36,6 +39,7 @@ export class Workspaces implements JobWorkspaces {
     this.#pool = parts.pool;
     this.#setups = parts.setups;
     this.#blobs = parts.blobs;
+    this.#checkpoints = parts.checkpoints;
     this.#environment = parts.environment;
   }
 
@@ -88,6 +92,21 @@ export class Workspaces implements JobWorkspaces {
     return { blob, ...(reason && { reason }) };
   }
 
+  async recordCheckpoint(
+    folder: JobFolder,
+    spec: JobSpec,
+    known: string | undefined,
+    order: CheckpointOrder,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const tree = folder.readLease();
+    if (!tree || !spec.workspace)
+      throw new CodedError('checkpoint.refused', 'the job has no checkout, so that there is nothing to record', {
+        next: 'name a project and a commit',
+      });
+    return this.#checkpoints.record(folder, { tree, commit: spec.workspace.commit, known }, order, signal);
+  }
+
   release(folder: JobFolder): void {
     this.#pool.release(folder);
   }
@@ -98,16 +117,21 @@ export class Workspaces implements JobWorkspaces {
     environment: Record<string, string>,
     signal: AbortSignal,
   ): Promise<string> {
-    const { project, commit, setup } = workspace;
+    const { project, setup, restore } = workspace;
     if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(project))
       throw new CodedError('workspace.failed', `${JSON.stringify(project)} is not a project's id`);
     const setupKey = setup && (await this.#setups.keyOf(setup));
-    const fetch = (): Promise<void> => this.#repos.ensureCommit(project, commit, signal);
-    await fetch();
+    await this.#repos.ensureCommit(project, workspace.commit, signal);
+    const commit = restore ? await this.#checkpoints.bring(project, restore.commit, signal) : workspace.commit;
+    const fetch = async (): Promise<void> => {
+      await this.#repos.ensureCommit(project, commit, signal);
+      if (restore) await this.#repos.ensureCommit(project, restore.commit, signal);
+    };
     signal.throwIfAborted();
     const tree = this.#pool.lease(folder, project, commit, setupKey);
     await this.#pool.checkOut(tree, { project, commit, setupKey, signal, env: { HELIX_JOB: folder.attempt } }, fetch);
     if (setup) await this.#setups.materialise({ tree, commit, setup, environment: { ...environment, HELIX_JOB: folder.attempt }, signal });
+    if (restore) await this.#checkpoints.restore(tree, restore.commit, signal, { HELIX_JOB: folder.attempt });
     return tree;
   }
 

@@ -1,6 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
+import { type CheckpointHeader, checkpointHeader } from '@helixcode/protocol/worker/checkpoint';
 import {
   CHANNEL_WINDOW_BYTES,
   DATA_CHUNK_BYTES,
@@ -43,6 +46,8 @@ export class TestServer {
   /** Blobs by key; `undefined` as content marks one that somebody is producing. */
   readonly blobs = new Map<string, Uint8Array>();
   readonly tunnelsOpened: string[] = [];
+  /** Checkpoints that came, put into `repository`. */
+  readonly checkpoints: (CheckpointHeader & { attempt: string })[] = [];
   /** Folder of the bare repository that `upload-pack` serves. */
   repository = '';
   acks: boolean;
@@ -201,6 +206,23 @@ export class TestServer {
     const tunnel: Tunnel = { service, name, received: 0, sent: 0, acked: 0, onData() {}, onEnd() {}, onClose() {}, onRoom: undefined };
     this.#tunnels.set(ch, tunnel);
     if (service === 'upload-pack') return this.#serveUploadPack(ch, tunnel);
+    if (service === 'checkpoint') {
+      const chunks: Uint8Array[] = [];
+      tunnel.onData = (bytes) => void chunks.push(Uint8Array.from(bytes));
+      tunnel.onEnd = () => {
+        const content = Buffer.concat(chunks);
+        const lineEnd = content.indexOf('\n');
+        const header = checkpointHeader.parse(JSON.parse(content.toString('utf8', 0, lineEnd)));
+        const git = (args: string[]): void => void execFileSync('git', ['-C', this.repository, ...args], { stdio: 'pipe' });
+        const bundle = join(this.repository, '.git', 'incoming.bundle');
+        writeFileSync(bundle, content.subarray(lineEnd + 1));
+        git(['bundle', 'unbundle', bundle]);
+        git(['update-ref', `refs/helix/${name}/${this.checkpoints.length}`, header.commit]);
+        this.checkpoints.push({ ...header, attempt: name });
+        this.send({ t: 'eof', ch });
+      };
+      return;
+    }
     if (service === 'blob-put') {
       const chunks: Uint8Array[] = [];
       tunnel.onData = (bytes) => void chunks.push(Uint8Array.from(bytes));

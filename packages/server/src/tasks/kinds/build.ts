@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { matchesGlob } from 'node:path';
-import type { BuildSpec } from '@helixcode/protocol/task/task-spec';
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
+import type { BuildSpec } from '@helixcode/protocol/task/task-spec';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { LeafResult } from '../settle-attempts.ts';
 import { setupKey } from '../setup-key.ts';
@@ -110,7 +110,9 @@ async function release(
     advance.settle.push({ child: child.id, state: 'completed', result });
     return;
   }
-  const inputs = needsOf(target, view.spec.targets).map((need) => built.get(need)).filter((blob) => blob !== undefined);
+  const inputs = needsOf(target, view.spec.targets)
+    .map((need) => built.get(need))
+    .filter((blob) => blob !== undefined);
   advance.unblock.push({ child: child.id, job: toJob(view, target, inputs) });
 }
 
@@ -145,9 +147,10 @@ function toJob(view: View<BuildSpec, Memo>, target: Target, inputs: string[]): J
     workspace: {
       project: view.task.project_id ?? spec.project,
       commit: spec.commit,
-      ...(spec.setup && memo.setupKey !== undefined && {
-        setup: { key: memo.setupKey, command: spec.setup.command, timeoutMs: spec.setup.timeoutMs },
-      }),
+      ...(spec.setup &&
+        memo.setupKey !== undefined && {
+          setup: { key: memo.setupKey, command: spec.setup.command, timeoutMs: spec.setup.timeoutMs },
+        }),
     },
     ...(spec.timeoutMs !== undefined && { timeoutMs: spec.timeoutMs }),
   };
@@ -170,7 +173,12 @@ async function hashInputs(target: Target, files: ProjectFiles, requires: string[
     throw new CodedError('api.bad_request', `no tracked file matches the inputs of ${target.name} (${target.inputs.join(', ')})`, {
       next: 'helix config check',
     });
-  for (const path of paths) hash.update(`\0${path}\0${createHash('sha256').update((await files.read(path)) ?? '').digest('hex')}`);
+  for (const path of paths)
+    hash.update(
+      `\0${path}\0${createHash('sha256')
+        .update((await files.read(path)) ?? '')
+        .digest('hex')}`,
+    );
   return hash.digest('hex');
 }
 

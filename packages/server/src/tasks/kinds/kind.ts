@@ -2,8 +2,8 @@ import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { AttemptId, ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
 import type { TaskKindName } from '@helixcode/protocol/task/task-spec';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
-import type { ProjectFiles } from '../testing/test-runner.ts';
 import type { AttemptRow, LeafPolicy, Progress, TaskRow } from '../task-row.ts';
+import type { ProjectFiles } from '../testing/test-runner.ts';
 
 /** A subtask that a driver wants; `key` is unique among the children, so that asking twice makes one. */
 export interface ChildPlan {

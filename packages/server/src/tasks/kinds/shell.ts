@@ -50,7 +50,10 @@ export const shellKind: TaskKind<ShellSpec, Memo> = {
 /** The command's own failure; of many items, how many failed and the first of them. */
 async function failureOf(view: View<ShellSpec, Memo>, failed: number): Promise<ErrorFact> {
   const first = (await view.children()).find((child) => child.state !== 'completed');
-  const cause = first?.failure ?? { code: 'task.subtask_failed' as const, message: `${first?.name ?? 'the command'} was ${first?.state ?? 'lost'}` };
+  const cause = first?.failure ?? {
+    code: 'task.subtask_failed' as const,
+    message: `${first?.name ?? 'the command'} was ${first?.state ?? 'lost'}`,
+  };
   if (!view.spec.each) return cause;
   return {
     code: 'task.subtask_failed',

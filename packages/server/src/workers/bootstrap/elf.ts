@@ -18,7 +18,11 @@ function readHeader(content: Buffer): ElfHeader {
   const entries = content.readUInt16LE(56);
   const programHeaders = Array.from({ length: entries }, (_, index) => {
     const at = tableOffset + index * entryBytes;
-    return { type: content.readUInt32LE(at), offset: Number(content.readBigUInt64LE(at + 8)), fileSize: Number(content.readBigUInt64LE(at + 32)) };
+    return {
+      type: content.readUInt32LE(at),
+      offset: Number(content.readBigUInt64LE(at + 8)),
+      fileSize: Number(content.readBigUInt64LE(at + 32)),
+    };
   });
   return { programHeaders };
 }

@@ -2,12 +2,20 @@ import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { CodedError } from '@helixcode/protocol/errors';
 import { readToMark } from '../transports/preamble-search.ts';
-import { lastLine } from '../transports/ssh-errors.ts';
 import type { ProcessStream } from '../transports/process-stream.ts';
+import { lastLine } from '../transports/ssh-errors.ts';
 import type { SshSession } from '../transports/ssh-session.ts';
 import type { Part } from './part.ts';
 import {
-  DONE, EXIT_FOLDER_REFUSED, EXIT_SMOKE_FAILED, EXIT_TOOL_MISSING, EXIT_UNPACK_FAILED, type Installation, launcherProgram, PROBE_BEGIN, PROBE_END,
+  DONE,
+  EXIT_FOLDER_REFUSED,
+  EXIT_SMOKE_FAILED,
+  EXIT_TOOL_MISSING,
+  EXIT_UNPACK_FAILED,
+  type Installation,
+  launcherProgram,
+  PROBE_BEGIN,
+  PROBE_END,
   pushProgram,
 } from './remote-scripts.ts';
 
@@ -50,37 +58,65 @@ async function noAnswer(stream: ProcessStream, workerName: string, target: strin
   const { stderr, stdout, exitCode } = await stream.ended();
   if (stream.errored instanceof CodedError) return stream.errored;
   const said = stderr.trim() || stdout.trim();
-  return new CodedError('worker.no_shell', `the account at ${target} does not run commands${said ? `: ${lastLine(said)}` : ` (status ${exitCode})`}`, {
-    next: `give the account a shell on the machine, then \`helix workers reconnect ${workerName}\``,
-    details: { exitCode, ssh: said.slice(-2_000) },
-  });
+  return new CodedError(
+    'worker.no_shell',
+    `the account at ${target} does not run commands${said ? `: ${lastLine(said)}` : ` (status ${exitCode})`}`,
+    {
+      next: `give the account a shell on the machine, then \`helix workers reconnect ${workerName}\``,
+      details: { exitCode, ssh: said.slice(-2_000) },
+    },
+  );
 }
 
 /** @throws CodedError `worker.platform_unsupported`, `worker.bootstrap_failed` or `worker.disk_full` where it cannot become a worker */
-export async function checkMachine(probe: Probe, stream: ProcessStream, workerName: string, target: string, unpackedBytes: number): Promise<void> {
+export async function checkMachine(
+  probe: Probe,
+  stream: ProcessStream,
+  workerName: string,
+  target: string,
+  unpackedBytes: number,
+): Promise<void> {
   const here = `${process.platform}-${process.arch}`;
   const there = `${probe.os}-${probe.arch}`;
   if (here !== there || process.platform !== 'linux')
-    throw new CodedError('worker.platform_unsupported', `${target} is ${there}, and this server (${here}) brings workers its own Node, which runs on Linux of its own kind only`, {
-      next: `run a server on a ${there.startsWith('linux') ? there : 'Linux'} machine`,
-      details: { server: here, worker: there },
-    });
+    throw new CodedError(
+      'worker.platform_unsupported',
+      `${target} is ${there}, and this server (${here}) brings workers its own Node, which runs on Linux of its own kind only`,
+      {
+        next: `run a server on a ${there.startsWith('linux') ? there : 'Linux'} machine`,
+        details: { server: here, worker: there },
+      },
+    );
   if (probe.home === '') {
     const { stderr } = await stream.ended();
-    throw new CodedError('worker.bootstrap_failed', `no folder for the worker could be made on ${target}: ${lastLine(stderr) || 'none of the usual places can be written to'}`, {
-      next: `name one: \`helix workers add ${workerName} … --folder /path/on/the/machine\``,
-      details: { step: 'probe', ssh: stderr.trim().slice(-2_000) },
-    });
+    throw new CodedError(
+      'worker.bootstrap_failed',
+      `no folder for the worker could be made on ${target}: ${lastLine(stderr) || 'none of the usual places can be written to'}`,
+      {
+        next: `name one: \`helix workers add ${workerName} … --folder /path/on/the/machine\``,
+        details: { step: 'probe', ssh: stderr.trim().slice(-2_000) },
+      },
+    );
   }
   if (probe.freeBytes !== undefined && probe.freeBytes < unpackedBytes)
-    throw new CodedError('worker.disk_full', `${probe.home} on ${target} has ${megabytes(probe.freeBytes)} free, the worker needs ${megabytes(unpackedBytes)}`, {
-      next: `free space there, then \`helix workers reconnect ${workerName}\``,
-      details: { step: 'probe', path: probe.home, freeBytes: probe.freeBytes },
-    });
+    throw new CodedError(
+      'worker.disk_full',
+      `${probe.home} on ${target} has ${megabytes(probe.freeBytes)} free, the worker needs ${megabytes(unpackedBytes)}`,
+      {
+        next: `free space there, then \`helix workers reconnect ${workerName}\``,
+        details: { step: 'probe', path: probe.home, freeBytes: probe.freeBytes },
+      },
+    );
 }
 
 /** Sends what the machine lacks and makes the agent ready to be attached to. */
-export async function install(session: SshSession, workerName: string, probe: Probe, installation: Installation, parts: readonly Part[]): Promise<void> {
+export async function install(
+  session: SshSession,
+  workerName: string,
+  probe: Probe,
+  installation: Installation,
+  parts: readonly Part[],
+): Promise<void> {
   for (const part of parts) {
     const stream = session.open(pushProgram(probe.home, part.key));
     // The far side may give up before it has read everything; its own words say why.
@@ -113,7 +149,10 @@ export async function expectDone(stream: ProcessStream, workerName: string, targ
   throw new CodedError(
     isFull ? 'worker.disk_full' : 'worker.bootstrap_failed',
     `${target} could not ${step}: ${[fact, lastLine(stderr)].filter(Boolean).join(': ') || `the shell ended with ${exitCode}`}`,
-    { next: `mend it there, then \`helix workers reconnect ${workerName}\``, details: { step, exitCode, ssh: stderr.trim().slice(-2_000) } },
+    {
+      next: `mend it there, then \`helix workers reconnect ${workerName}\``,
+      details: { step, exitCode, ssh: stderr.trim().slice(-2_000) },
+    },
   );
 }
 

@@ -40,7 +40,9 @@ export async function packPart(folder: string, key: string, files: readonly TarF
   const tar = tarOf(files);
   const pieceBytes = Math.max(1, Math.ceil(tar.length / GZIP_PIECES));
   const starts = Array.from({ length: Math.ceil(tar.length / pieceBytes) }, (_, index) => index * pieceBytes);
-  const pieces = await Promise.all(starts.map((start) => gzipped(tar.subarray(start, start + pieceBytes), { level: GZIP_LEVEL, memLevel: 9 })));
+  const pieces = await Promise.all(
+    starts.map((start) => gzipped(tar.subarray(start, start + pieceBytes), { level: GZIP_LEVEL, memLevel: 9 })),
+  );
   const packed = Buffer.concat(pieces);
   await replaceFile(file, packed);
   return { key, file, packedBytes: packed.length, unpackedBytes };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { cutUnloaded, interpreterOf, isElf64 } from './elf.ts';
-import { keyOf, packPart, type Part, replaceFile } from './part.ts';
+import { keyOf, type Part, packPart, replaceFile } from './part.ts';
 import type { TarFile } from './tar.ts';
 
 const run = promisify(execFile);
@@ -22,7 +22,10 @@ export async function packRuntime(folder: string, nodePath = process.execPath): 
   const { size, mtimeMs } = await stat(nodePath);
   const about = createHash('sha256').update(`${PACK_VERSION} ${nodePath} ${size} ${mtimeMs}`).digest('hex').slice(0, 16);
   const noteFile = join(folder, `node-${about}.json`);
-  const noted = await readFile(noteFile, 'utf8').then((text) => JSON.parse(text) as Part, () => undefined);
+  const noted = await readFile(noteFile, 'utf8').then(
+    (text) => JSON.parse(text) as Part,
+    () => undefined,
+  );
   if (noted && (await stat(noted.file).catch(() => undefined))) return noted;
 
   const files = await runtimeFiles(nodePath);
@@ -41,7 +44,9 @@ async function runtimeFiles(nodePath: string): Promise<TarFile[]> {
   const { stdout } = await run(loader, ['--list', nodePath]);
   const libraries = [...stdout.matchAll(/^\s*(\S+) => (\/\S+) \(0x/gm)].map(([, name, path]) => ({ name: name ?? '', path: path ?? '' }));
   const contents = await Promise.all(
-    libraries.map(async ({ name, path }): Promise<TarFile> => ({ name: `lib/${basename(name)}`, content: await readFile(path), isProgram: false })),
+    libraries.map(
+      async ({ name, path }): Promise<TarFile> => ({ name: `lib/${basename(name)}`, content: await readFile(path), isProgram: false }),
+    ),
   );
   return [node, { name: 'lib/ld.so', content: await readFile(loader), isProgram: true }, ...contents];
 }

@@ -52,7 +52,10 @@ export function createLocalTransport({ bundle, folder }: LocalTransportOptions):
     const logged = await open(logFile, 'a', 0o600);
     // In a session of its own and holding nothing of ours: it outlives this server, as its jobs do.
     const daemon = spawn(process.execPath, [bundle.path, 'daemon', '--ns', worker.id], {
-      detached: true, stdio: ['ignore', logged.fd, logged.fd], cwd: home, env: environmentOf(home),
+      detached: true,
+      stdio: ['ignore', logged.fd, logged.fd],
+      cwd: home,
+      env: environmentOf(home),
     });
     let exitCode: number | undefined;
     daemon.on('exit', (code) => (exitCode = code ?? 1));
@@ -68,10 +71,14 @@ export function createLocalTransport({ bundle, folder }: LocalTransportOptions):
       if (exitCode !== undefined && exitCode !== 0) break;
     }
     const said = (await readFile(logFile, 'utf8')).trim().split('\n').slice(-5).join('\n');
-    throw new CodedError('worker.bootstrap_failed', `the worker in ${home} did not start: ${said.split('\n').at(-1) || 'it said nothing'}`, {
-      next: `look into ${logFile}, then \`helix workers reconnect ${worker.name}\``,
-      details: { step: 'start the daemon', ...(exitCode !== undefined && { exitCode }), ...(said && { said }) },
-    });
+    throw new CodedError(
+      'worker.bootstrap_failed',
+      `the worker in ${home} did not start: ${said.split('\n').at(-1) || 'it said nothing'}`,
+      {
+        next: `look into ${logFile}, then \`helix workers reconnect ${worker.name}\``,
+        details: { step: 'start the daemon', ...(exitCode !== undefined && { exitCode }), ...(said && { said }) },
+      },
+    );
   }
 }
 

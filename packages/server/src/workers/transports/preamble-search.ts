@@ -19,7 +19,10 @@ export async function readToMark(stream: Duplex, mark: string): Promise<string |
       return held.toString('utf8', 0, at);
     }
     if (held.length > PREAMBLE_SEARCH_BYTES)
-      throw new CodedError('worker.no_shell', `the account wrote ${held.length} bytes and none of them came from a shell that does what it is told`);
+      throw new CodedError(
+        'worker.no_shell',
+        `the account wrote ${held.length} bytes and none of them came from a shell that does what it is told`,
+      );
     const chunk = await readChunk(stream);
     if (!chunk) return undefined;
     held = Buffer.concat([held, chunk]);

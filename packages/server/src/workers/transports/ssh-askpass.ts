@@ -26,7 +26,10 @@ export interface Askpass {
  */
 export async function openAskpass(privateFolder: string, password: string, accounts: readonly string[]): Promise<Askpass> {
   if (/[\n\r\0]/.test(password) || Buffer.byteLength(password) > PASSWORD_LIMIT_BYTES)
-    throw new CodedError('config.invalid', `a password with a line break, or of more than ${PASSWORD_LIMIT_BYTES} bytes, cannot be given to ssh`);
+    throw new CodedError(
+      'config.invalid',
+      `a password with a line break, or of more than ${PASSWORD_LIMIT_BYTES} bytes, cannot be given to ssh`,
+    );
   const folder = await mkdtemp(join(privateFolder, 'askpass-'));
   const pipe = join(folder, 'pipe');
   const helper = join(folder, 'askpass');

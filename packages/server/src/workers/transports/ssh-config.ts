@@ -85,8 +85,12 @@ function checkWord(workerName: string, key: string, value: string): string {
 /** ssh replaces `%x` and `${NAME}` in file names; here they mean themselves. */
 function quote(workerName: string, key: string, path: string): string {
   if (/["\n\r]|\$\{/.test(path))
-    throw new CodedError('config.invalid', `worker ${workerName}: ${JSON.stringify(path)} cannot be the ${key}: ssh gives its characters another meaning`, {
-      next: 'rename the file',
-    });
+    throw new CodedError(
+      'config.invalid',
+      `worker ${workerName}: ${JSON.stringify(path)} cannot be the ${key}: ssh gives its characters another meaning`,
+      {
+        next: 'rename the file',
+      },
+    );
   return `"${path.replaceAll('%', '%%')}"`;
 }

@@ -29,9 +29,13 @@ const CAUSES: readonly Cause[] = [
   {
     seen: /REMOTE HOST IDENTIFICATION HAS CHANGED/,
     toError: ({ workerName, target }) =>
-      new CodedError('worker.host_key_changed', `${target} showed another host key than before: it was set up anew, or somebody is in between`, {
-        next: `compare the fingerprint at the machine itself, then \`helix workers accept-key ${workerName} SHA256:…\``,
-      }),
+      new CodedError(
+        'worker.host_key_changed',
+        `${target} showed another host key than before: it was set up anew, or somebody is in between`,
+        {
+          next: `compare the fingerprint at the machine itself, then \`helix workers accept-key ${workerName} SHA256:…\``,
+        },
+      ),
   },
   {
     seen: /No .* host key is known for .* and you have requested strict checking|Host key verification failed/,
@@ -43,10 +47,14 @@ const CAUSES: readonly Cause[] = [
   {
     seen: /kex_exchange_identification: (?:read: Connection reset by peer|Connection closed by remote host|client sent invalid protocol)|Not allowed at this time|Exceeded MaxStartups/,
     toError: ({ target }) =>
-      new CodedError('worker.unreachable', `${target} takes no more connections at the moment (its sshd limits those that are signing in: MaxStartups)`, {
-        next: 'nothing: it is dialled again by itself',
-        details: { isOverloaded: true },
-      }),
+      new CodedError(
+        'worker.unreachable',
+        `${target} takes no more connections at the moment (its sshd limits those that are signing in: MaxStartups)`,
+        {
+          next: 'nothing: it is dialled again by itself',
+          details: { isOverloaded: true },
+        },
+      ),
   },
   {
     isFarSide: true,
@@ -112,7 +120,9 @@ const CAUSES: readonly Cause[] = [
   {
     seen: /(?:Bad configuration option|terminating, \d+ bad configuration options|unsupported option|[Bb]ad .* argument|keyword \S+ extra arguments)[^\n\r]*/,
     toError: ({ stderr }) =>
-      new CodedError('config.invalid', `ssh does not accept its configuration: ${stderr.trim().split('\n')[0]}`, { next: 'mend ~/.ssh/config' }),
+      new CodedError('config.invalid', `ssh does not accept its configuration: ${stderr.trim().split('\n')[0]}`, {
+        next: 'mend ~/.ssh/config',
+      }),
   },
   {
     isFarSide: true,
@@ -146,7 +156,10 @@ export function sshError(failure: SshFailure): CodedError | undefined {
   if (!isOfSsh) return undefined;
   const how = failure.signal ? `ssh was ended by ${failure.signal}` : 'ssh ended';
   return withDetails(
-    new CodedError('worker.link_lost', `the connection to ${failure.target} is gone: ${how}${failure.stderr.trim() ? ` (${lastLine(failure.stderr)})` : ''}`),
+    new CodedError(
+      'worker.link_lost',
+      `the connection to ${failure.target} is gone: ${how}${failure.stderr.trim() ? ` (${lastLine(failure.stderr)})` : ''}`,
+    ),
     failure,
   );
 }

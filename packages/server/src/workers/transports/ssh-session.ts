@@ -4,14 +4,14 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CodedError } from '@helixcode/protocol/errors';
-import { asLine, REMOTE_COMMAND } from '../bootstrap/remote-scripts.ts';
 import { replaceFile } from '../bootstrap/part.ts';
+import { asLine, REMOTE_COMMAND } from '../bootstrap/remote-scripts.ts';
 import type { HostKeyRow } from '../worker-row.ts';
+import { findKnownKeys, knownHostsFile, parseKnownHosts } from './known-hosts.ts';
+import { type ProcessEnd, ProcessStream } from './process-stream.ts';
 import { type Askpass, openAskpass } from './ssh-askpass.ts';
 import { sshConfig } from './ssh-config.ts';
 import { sshError } from './ssh-errors.ts';
-import { findKnownKeys, knownHostsFile, parseKnownHosts } from './known-hosts.ts';
-import { type ProcessEnd, ProcessStream } from './process-stream.ts';
 import type { DialTarget, SeenHostKey } from './worker-transport.ts';
 
 const run = promisify(execFile);
@@ -51,7 +51,11 @@ export interface SshSession {
  * @param signal ends every ssh of the session
  * @throws CodedError `config.invalid` when ssh does not accept the address or its configuration
  */
-export async function openSshSession({ worker, password, hostKeys }: DialTarget, settings: SshSettings, signal: AbortSignal): Promise<SshSession> {
+export async function openSshSession(
+  { worker, password, hostKeys }: DialTarget,
+  settings: SshSettings,
+  signal: AbortSignal,
+): Promise<SshSession> {
   const folder = join(settings.folder, worker.id);
   const configFile = join(folder, 'config');
   const knownHosts = join(folder, 'known_hosts');
@@ -98,8 +102,24 @@ export async function openSshSession({ worker, password, hostKeys }: DialTarget,
       const file = join(scratch, 'known_hosts');
       // On the command line, so that it is only the machine itself that is asked this way, and not a jump host before it.
       const args = [
-        '-F', configFile, '-T', '-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${file}`, '-o', 'GlobalKnownHostsFile=/dev/null',
-        '-o', 'HashKnownHosts=no', '-o', 'PreferredAuthentications=none', '-o', 'BatchMode=yes', '--', host, 'exit',
+        '-F',
+        configFile,
+        '-T',
+        '-o',
+        'StrictHostKeyChecking=no',
+        '-o',
+        `UserKnownHostsFile=${file}`,
+        '-o',
+        'GlobalKnownHostsFile=/dev/null',
+        '-o',
+        'HashKnownHosts=no',
+        '-o',
+        'PreferredAuthentications=none',
+        '-o',
+        'BatchMode=yes',
+        '--',
+        host,
+        'exit',
       ];
       try {
         // Nobody can sign in without a way to do so: ssh ends with an error, after it has noted the key.
@@ -142,7 +162,9 @@ async function resolve(workerName: string, configFile: string, host: string): Pr
       new CodedError('config.invalid', `ssh does not accept the address ${host}`, { cause: error })
     );
   }
-  const options = new Map(printed.split('\n').map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)] as const));
+  const options = new Map(
+    printed.split('\n').map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)] as const),
+  );
   const hostname = options.get('hostname') ?? host;
   const port = Number(options.get('port') ?? 22);
   const lookupName = options.get('hostkeyalias') ?? (port === 22 ? hostname : `[${hostname}]:${port}`);

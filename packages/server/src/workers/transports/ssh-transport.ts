@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { CodedError } from '@helixcode/protocol/errors';
 import { PREAMBLE } from '@helixcode/protocol/worker/preamble';
 import { checkMachine, expectDone, install, type Probe, readProbe } from '../bootstrap/install.ts';
-import { packAgent, type Part } from '../bootstrap/part.ts';
+import { type Part, packAgent } from '../bootstrap/part.ts';
 import { type Installation, probeProgram, uninstallProgram } from '../bootstrap/remote-scripts.ts';
 import { packRuntime } from '../bootstrap/runtime-pack.ts';
 import type { HostKeyRow } from '../worker-row.ts';
@@ -95,17 +95,23 @@ export function createSshTransport(options: SshTransportOptions): WorkerTranspor
     await ears.onStep('connect');
     if ((await answering(stream, session, readToMark(stream, PREAMBLE))) !== undefined) return stream;
     const { stderr, exitCode } = await stream.ended();
-    throw new CodedError('worker.bootstrap_failed', `the worker on ${session.target} does not start: ${lastLine(stderr) || `it ended with ${exitCode}`}`, {
-      next: `look at what it says, then \`helix workers reconnect ${target.worker.name}\``,
-      details: { step: 'attach', exitCode, ssh: stderr.trim().slice(-2_000) },
-    });
+    throw new CodedError(
+      'worker.bootstrap_failed',
+      `the worker on ${session.target} does not start: ${lastLine(stderr) || `it ended with ${exitCode}`}`,
+      {
+        next: `look at what it says, then \`helix workers reconnect ${target.worker.name}\``,
+        details: { step: 'attach', exitCode, ssh: stderr.trim().slice(-2_000) },
+      },
+    );
   }
 }
 
 /** A login whose start-up files wait for somebody must not be waited for in turn. */
 async function answering<T>(stream: ProcessStream, session: SshSession, answer: Promise<T>): Promise<T> {
   const timer = setTimeout(() => {
-    stream.destroy(new CodedError('worker.unreachable', `${session.target} let us in and then said nothing for ${ANSWER_WITHIN_MS / 1000} s`));
+    stream.destroy(
+      new CodedError('worker.unreachable', `${session.target} let us in and then said nothing for ${ANSWER_WITHIN_MS / 1000} s`),
+    );
   }, ANSWER_WITHIN_MS);
   try {
     return await answer;
@@ -145,12 +151,16 @@ function toAcceptedRow({ worker }: DialTarget, { type, publicKey, fingerprint }:
 function withFingerprint(error: CodedError, { worker }: DialTarget, { type, fingerprint }: SeenHostKey): CodedError {
   const expected = worker.address.acceptFingerprint;
   const isOther = expected !== undefined && expected !== fingerprint;
-  return new CodedError(error.code, `${error.message}; it shows ${type} ${fingerprint}${isOther ? `, not the ${expected} that was to be expected` : ''}`, {
-    next:
-      error.code === 'worker.host_key_revoked'
-        ? error.next
-        : `compare it at the machine itself (\`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub\`), then \`helix workers accept-key ${worker.name} ${fingerprint}\``,
-    details: { ...error.details, keyType: type, fingerprint },
-    cause: error,
-  });
+  return new CodedError(
+    error.code,
+    `${error.message}; it shows ${type} ${fingerprint}${isOther ? `, not the ${expected} that was to be expected` : ''}`,
+    {
+      next:
+        error.code === 'worker.host_key_revoked'
+          ? error.next
+          : `compare it at the machine itself (\`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub\`), then \`helix workers accept-key ${worker.name} ${fingerprint}\``,
+      details: { ...error.details, keyType: type, fingerprint },
+      cause: error,
+    },
+  );
 }

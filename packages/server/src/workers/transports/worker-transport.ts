@@ -33,13 +33,15 @@ export interface SeenHostKey {
 
 /** One way to reach a worker's daemon. */
 export interface WorkerTransport {
+  /** Whether the worker makes the connection: `connect` then waits for it, and takes nobody's turn at dialling. */
+  readonly isAwaited?: boolean;
   /**
    * @returns the byte stream of the daemon, with nothing of it read; when it breaks with a known cause, its `error` is a
    *   `CodedError`
    * @throws CodedError what kept it from being reached, and what to do about it
    */
   connect(target: DialTarget, ears: DialEars, signal: AbortSignal): Promise<Duplex>;
-  /** Deletes what was installed. The daemon must have been told to end. */
+  /** Deletes what was installed. The link must be closed; where the worker makes it, it must be open, for nobody else can tell it. */
   uninstall(target: DialTarget, signal: AbortSignal): Promise<void>;
   /** How a person would name the machine. */
   addressOf(worker: WorkerRow): string;

@@ -1,6 +1,7 @@
 // Tries to take the data folder named by its argument, prints `held` or the error's code, and stays.
-import { lockDataFolder } from '@helixcode/server/db/data-folder-lock';
+
 import { CodedError } from '@helixcode/protocol/errors';
+import { lockDataFolder } from '@helixcode/server/db/data-folder-lock';
 
 try {
   lockDataFolder(process.argv[2] ?? '', { what: 'a test' });

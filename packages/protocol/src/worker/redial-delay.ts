@@ -2,8 +2,8 @@ const FIRST_MS = 250;
 const LONGEST_MS = 15_000;
 
 /**
- * How long to wait before dialling again: 0.25 s, doubling up to 15 s, ± 50 % so that many workers lost together do not
- * come back together.
+ * How long to wait before dialling again, on whichever side dials: 0.25 s, doubling up to 15 s, ± 50 % so that many
+ * workers lost together do not come back together.
  *
  * @param failures dials in a row that failed before this wait
  * @param random from 0 up to 1

@@ -1,0 +1,229 @@
+import { randomUUID } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import type { CheckpointView } from '@helixcode/protocol/api/views';
+import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
+import type { AttemptId, TaskId } from '@helixcode/protocol/ids';
+import { checkpointPolicy, type TaskPolicy } from '@helixcode/protocol/task/task-spec';
+import { type CheckpointHeader, type CheckpointLimits, checkpointHeader } from '@helixcode/protocol/worker/checkpoint';
+import { appendEvents } from '../events/event-log.ts';
+import type { CheckpointRefs } from '../projects/checkpoint-refs.ts';
+import type { WorkerServices } from '../workers/job-book.ts';
+import {
+  beginNextAt,
+  type CheckpointRow,
+  dropOldest,
+  findLiveAttempt,
+  insertCheckpoint,
+  listCheckpoints,
+  listKeptNumbers,
+  listLiveAttempts,
+  nextCheckpointNumber,
+  type RecordableAttempt,
+} from './checkpoint-sql.ts';
+import type { TaskContext } from './task-context.ts';
+import { getTask } from './task-sql.ts';
+
+/** A header names at most a hundred files. */
+const HEADER_LIMIT_BYTES = 1024 * 1024;
+/** How long a snapshot may be on its way after it was taken. */
+const TRAVEL_MS = 30_000;
+/** A bundle holds compressed files and what git says of them; of files that do not compress it is a little larger. */
+const BUNDLE_SLACK_BYTES = 16 * 1024 * 1024;
+
+export interface Checkpoints extends Pick<WorkerServices, 'storeCheckpoint' | 'missCheckpoint'> {
+  /**
+   * Takes a checkpoint of a running task, or one of each running part of a divided one.
+   * @throws CodedError `checkpoint.refused` when nothing can be recorded, `checkpoint.failed`
+   */
+  take(task: TaskId, name: string | undefined): Promise<CheckpointView[]>;
+  list(task: TaskId): Promise<CheckpointView[]>;
+}
+
+interface Asked {
+  name: string | undefined;
+  answer: PromiseWithResolvers<CheckpointRow>;
+}
+
+export function createCheckpoints(
+  context: Pick<TaskContext, 'db' | 'pool' | 'log' | 'wakeEvents'> & { refs: CheckpointRefs },
+): Checkpoints {
+  const { db, pool, refs } = context;
+  const asked = new Map<string, Asked>();
+  /** Checkpoints of one task get their numbers one after the other. */
+  const underWay = new Map<TaskId, Promise<unknown>>();
+
+  async function takeOne(attempt: RecordableAttempt, name: string | undefined): Promise<CheckpointView> {
+    const limits = limitsOf(attempt.policy);
+    const request = randomUUID();
+    const answer = Promise.withResolvers<CheckpointRow>();
+    asked.set(request, { name, answer });
+    const timer = setTimeout(
+      () =>
+        answer.reject(
+          new CodedError(
+            'checkpoint.failed',
+            `the worker of ${attempt.task_name} brought no checkpoint within ${limits.maxMs + TRAVEL_MS} ms`,
+          ),
+        ),
+      limits.maxMs + TRAVEL_MS,
+    );
+    try {
+      if (!pool.checkpoint(attempt.worker_id, attempt.id, request, limits))
+        throw new CodedError('checkpoint.failed', `the worker of ${attempt.task_name} is out of reach`, {
+          next: `helix tasks show ${attempt.task_id}`,
+        });
+      return viewCheckpoint(await answer.promise);
+    } finally {
+      clearTimeout(timer);
+      asked.delete(request);
+    }
+  }
+
+  async function keep(attempt: RecordableAttempt, header: CheckpointHeader, bundle: Readable): Promise<CheckpointRow> {
+    const { task_id: task, project_id: project, policy } = attempt;
+    if (project === null) throw new CodedError('checkpoint.refused', `${attempt.task_name} belongs to no project`);
+    const number = await nextCheckpointNumber(db, task);
+    await refs.keep(project, task, number, header.commit, bundle, limitsOf(policy).maxBytes + BUNDLE_SLACK_BYTES);
+    const name = header.request === undefined ? undefined : asked.get(header.request)?.name;
+    const row = await db.tx(async (tx) => {
+      const inserted = await insertCheckpoint(tx, attempt.id, { ...header, number, name });
+      if (!inserted) return undefined;
+      await beginNextAt(tx, attempt.id, { number, commit: header.commit }, header.cause);
+      await dropOldest(tx, task, keepOf(policy));
+      await appendEvents(tx, [
+        {
+          root: attempt.root_id,
+          task,
+          worker: attempt.worker_id,
+          project,
+          body: {
+            type: 'task.checkpoint',
+            number,
+            cause: header.cause,
+            bundleBytes: header.bundleBytes,
+            leftOutCount: header.leftOutCount,
+            ...(name !== undefined && { name }),
+          },
+        },
+      ]);
+      return inserted;
+    });
+    await refs.retain(project, task, await listKeptNumbers(db, task));
+    if (!row) throw noLongerWanted(attempt.id);
+    context.wakeEvents();
+    return row;
+  }
+
+  return {
+    async take(id, name) {
+      const task = await getTask(db, id);
+      const live = await listLiveAttempts(db, id);
+      const newest = [...new Map(live.toReversed().map((attempt) => [attempt.task_id, attempt])).values()];
+      const recordable = newest.filter((attempt) => attempt.state === 'running' && attempt.job.workspace);
+      if (recordable.length === 0) throw nothingToRecord(task, newest);
+      return Promise.all(recordable.map((attempt) => takeOne(attempt, name)));
+    },
+
+    async list(id) {
+      await getTask(db, id);
+      return (await listCheckpoints(db, id)).map(viewCheckpoint);
+    },
+
+    async storeCheckpoint(id, worker, content) {
+      const header = checkpointHeader.parse(JSON.parse(await readLine(content)));
+      const request = header.request === undefined ? undefined : asked.get(header.request);
+      try {
+        const attempt = await findLiveAttempt(db, id);
+        if (!attempt || attempt.worker_id !== worker) throw noLongerWanted(id);
+        const before = underWay.get(attempt.task_id) ?? Promise.resolve();
+        const kept = before.then(() => keep(attempt, header, content));
+        const done = kept.catch(() => {});
+        underWay.set(attempt.task_id, done);
+        void done.then(() => underWay.get(attempt.task_id) === done && underWay.delete(attempt.task_id));
+        const row = await kept;
+        request?.answer.resolve(row);
+      } catch (error) {
+        if (!(error instanceof CodedError)) context.log.error({ err: error, attempt: id }, 'a checkpoint could not be kept');
+        request?.answer.reject(error);
+        throw error;
+      }
+    },
+
+    missCheckpoint(request, reason: ErrorFact) {
+      asked.get(request)?.answer.reject(CodedError.fromFact(reason));
+    },
+  };
+}
+
+/** What bounds a snapshot of a task, also of one whose policy does not speak of checkpoints. */
+export function limitsOf(policy: TaskPolicy): CheckpointLimits {
+  const { maxFileBytes, maxBytes, maxMs } = policy.checkpoint ?? checkpointPolicy.parse({});
+  return { maxFileBytes, maxBytes, maxMs };
+}
+
+function keepOf(policy: TaskPolicy): number {
+  return (policy.checkpoint ?? checkpointPolicy.parse({})).keep;
+}
+
+function noLongerWanted(attempt: AttemptId): CodedError {
+  return new CodedError('checkpoint.refused', `attempt ${attempt} is not what its task waits for any more`);
+}
+
+function nothingToRecord(task: { id: TaskId; name: string; state: string }, live: RecordableAttempt[]): CodedError {
+  const why =
+    live.length === 0
+      ? `it is ${task.state} and nothing of it runs`
+      : live.every((attempt) => !attempt.job.workspace)
+        ? 'it runs without a checkout of a project'
+        : 'its checkout is still being made ready';
+  return new CodedError('checkpoint.refused', `there is nothing to record of ${task.name} (${task.id}): ${why}`, {
+    next: `helix tasks show ${task.id}`,
+  });
+}
+
+function viewCheckpoint(row: CheckpointRow): CheckpointView {
+  return {
+    task: row.task_id,
+    number: row.number,
+    cause: row.cause,
+    ...(row.name !== null && { name: row.name }),
+    attempt: row.attempt,
+    commit: row.commit_hash,
+    files: row.files,
+    bundleBytes: row.bundle_bytes,
+    tookMs: row.took_ms,
+    leftOut: row.left_out,
+    leftOutCount: row.left_out_count,
+    createdAt: row.created_at.toISOString(),
+    ...(row.dropped_at && { droppedAt: row.dropped_at.toISOString() }),
+  };
+}
+
+/** Reads up to the first line end and puts back what follows it. */
+async function readLine(stream: Readable): Promise<string> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for (;;) {
+    const chunk = stream.read() as Buffer | null;
+    if (chunk === null) {
+      if (stream.readableEnded || stream.destroyed)
+        throw new CodedError('worker.protocol_violation', 'a checkpoint ended before its header did');
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          for (const event of ['readable', 'end', 'close', 'error']) stream.off(event, wake);
+          resolve();
+        };
+        for (const event of ['readable', 'end', 'close', 'error']) stream.on(event, wake);
+      });
+      continue;
+    }
+    const lineEnd = chunk.indexOf(10);
+    if (lineEnd >= 0) {
+      if (lineEnd + 1 < chunk.length) stream.unshift(chunk.subarray(lineEnd + 1));
+      return Buffer.concat([...parts, chunk.subarray(0, lineEnd)]).toString('utf8');
+    }
+    parts.push(chunk);
+    length += chunk.length;
+    if (length > HEADER_LIMIT_BYTES) throw new CodedError('worker.protocol_violation', 'the header of a checkpoint is too long');
+  }
+}
