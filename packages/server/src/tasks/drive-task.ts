@@ -40,11 +40,8 @@ export interface DriverDeps extends TaskContext {
   nameOfWorker(id: WorkerId): string;
 }
 
-/** Where it rests, so many ends of subtasks call it back before its time. */
-export type TaskTurn = Turn & { restEnds?: number };
-
 /** One turn of a task's driver: look, decide, write the decision in one transaction. */
-export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<TaskTurn> {
+export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<Turn> {
   const failures = new Map<TaskId, number>();
 
   return async (driver) => {
@@ -60,7 +57,7 @@ export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<
       return {
         over: false,
         lookAgainMs: advance.lookAgainMs ?? LOOK_AGAIN_MS,
-        ...(advance.rest && { restMs: advance.rest.ms, restEnds: advance.rest.ends }),
+        ...(advance.restMs !== undefined && { restMs: advance.restMs }),
       };
     } catch (error) {
       const count = (failures.get(id) ?? 0) + 1;
