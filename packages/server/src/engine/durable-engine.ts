@@ -3,7 +3,7 @@ import type { ServerId } from '@helixcode/protocol/ids';
 
 /**
  * What a driver says after looking at its subject: it is over, or it wants to look again. During `restMs` after a turn it
- * need not be woken: what happens meanwhile is looked at together, at the end of that time.
+ * need not be woken: what happens meanwhile is looked at together, at the end of that time or when something urgent happens.
  */
 export type Turn = { over: true } | { over: false; lookAgainMs: number; restMs?: number };
 
@@ -14,8 +14,8 @@ export type Turn = { over: true } | { over: false; lookAgainMs: number; restMs?:
 export interface DurableEngine {
   /** Starts the driver named `id`; starting it again while it lives, or after it is over, changes nothing. */
   start(id: string): Promise<void>;
-  /** Makes the driver look now instead of at its own time. Several calls before it looks are one. */
-  wake(id: string): void;
+  /** Makes the driver look now instead of at its own time, or after its rest. Several calls before it looks are one. */
+  wake(id: string, options?: { isUrgent?: boolean }): void;
   /** Stops the driver between two turns; its subject stays as it is. */
   cancel(id: string): Promise<void>;
   /** Drivers end at their next turn and go on after the next start; returns when none is under way. */
@@ -78,7 +78,7 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
   // A wake-up under way to a driver that has not looked yet makes further ones needless.
   const wakesUnderWay = new Set<string>();
   const restsUntilMs = new Map<string, number>();
-  const sleepers = new Set<NodeJS.Timeout>();
+  const sleepers = new Map<string, NodeJS.Timeout>();
 
   function sendWake(id: string): void {
     DBOS.send(id, true, WAKE).catch((cause: unknown) => {
@@ -105,22 +105,24 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
     async start(id) {
       await DBOS.startWorkflow(drive, { workflowID: id })(id);
     },
-    wake(id) {
-      if (wakesUnderWay.has(id)) return;
+    wake(id, { isUrgent = false } = {}) {
+      const sleeper = sleepers.get(id);
+      if (wakesUnderWay.has(id) && !(isUrgent && sleeper)) return;
       wakesUnderWay.add(id);
-      const restMs = (restsUntilMs.get(id) ?? 0) - performance.now();
-      if (restMs <= 0) return sendWake(id);
-      const sleeper = setTimeout(() => {
-        sleepers.delete(sleeper);
+      clearTimeout(sleeper);
+      const restMs = isUrgent ? 0 : (restsUntilMs.get(id) ?? 0) - performance.now();
+      const send = (): void => {
+        sleepers.delete(id);
         sendWake(id);
-      }, restMs);
-      sleepers.add(sleeper);
+      };
+      if (restMs <= 0) send();
+      else sleepers.set(id, setTimeout(send, restMs));
     },
     async cancel(id) {
       await DBOS.cancelWorkflow(id);
     },
     async close() {
-      for (const sleeper of sleepers) clearTimeout(sleeper);
+      for (const sleeper of sleepers.values()) clearTimeout(sleeper);
       await DBOS.shutdown({ workflowCompletionTimeoutMS: 300 });
     },
   };

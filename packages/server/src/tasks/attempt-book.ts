@@ -73,7 +73,11 @@ async function takeReportsOnce(
       tx,
       [...newest.values()].map(({ inline: _, ...report }) => report),
     );
-    const standings = await readStandings(tx, [...newest.keys()]);
+    // Most are complete with their report: what is left is what has just begun, or has more to fetch.
+    const finished = moved.filter((attempt) => attempt.is_complete);
+    const finishedIds = new Set(finished.map((attempt) => attempt.id));
+    const open = [...newest.keys()].filter((id) => !finishedIds.has(id));
+    const standings = open.length > 0 ? await readStandings(tx, open) : [];
     for (const row of standings) if (isBack(row)) await readmit(tx, context, row);
     const complete = standings.filter((row) => !row.is_complete && isOver(row.state) && isStored(row)).map((row) => row.id);
     const closed = complete.length > 0 ? await completeAttempts(tx, complete) : [];
@@ -84,7 +88,7 @@ async function takeReportsOnce(
         tx,
         moved.map((attempt) => toEvent(attempt, context.nameOfWorker(attempt.worker_id))),
       );
-    await settleAttempts(tx, context, closed);
+    await settleAttempts(tx, context, [...finished, ...closed]);
     tx.afterCommit(context.wakeEvents);
     const closedIds = new Set(closed.map((attempt) => attempt.id));
     return standings.map((row) => (closedIds.has(row.id) ? { ...row, is_complete: true } : row));
@@ -121,7 +125,7 @@ function isStored(attempt: AttemptStanding): boolean {
 
 function toOrder(report: JobReport, standing: AttemptStanding | undefined): JobOrder {
   const attempt = report.attempt as AttemptId;
-  // Unknown here, or closed without this worker's word: nobody waits for it.
+  // Complete, unknown here, or closed without this worker's word: nobody waits for it.
   if (!standing || standing.is_complete) return { attempt, collect: [], cancel: !isOver(report.state), forget: isOver(report.state) };
   const isRunning = !isOver(report.state);
   const streams = isRunning ? { out: 0, err: 0, ...report.streams } : report.streams;

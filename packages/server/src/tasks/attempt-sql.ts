@@ -57,20 +57,15 @@ export async function listWantedJobs(db: Db, worker: WorkerId): Promise<WantedJo
   return rows.map(({ policy, restore, ...wanted }) => ({ ...wanted, spec: jobOfAttempt(wanted.spec, policy, restore) }));
 }
 
-export interface MovedAttempt {
-  id: AttemptId;
-  task_id: TaskId;
+export interface MovedAttempt extends AttemptRow {
   root_id: TaskId;
-  number: number;
-  worker_id: WorkerId;
-  state: AttemptState;
-  exit_code: number | null;
-  reason: AttemptRow['reason'];
 }
 
 /**
  * Takes reports: moves each attempt that the report really moves (the state table is the guard), keeps the numbers of
  * all. One that has exited becomes lost while its output is not stored yet, when the worker says that it is gone.
+ * One that is over with all of its output stored is complete, unless its worker had been given up: whoever reads how
+ * attempts stand decides then.
  * @returns only the attempts whose state changed
  */
 export async function takeReports(db: Db, reports: JobReport[]): Promise<MovedAttempt[]> {
@@ -81,7 +76,12 @@ export async function takeReports(db: Db, reports: JobReport[]): Promise<MovedAt
             prepare_ms = coalesce(r.prepare_ms, a.prepare_ms), outputs_blob = r.outputs_blob,
             started_at = case when r.state in ('running', 'exited') and a.started_at is null
                               then now() - make_interval(secs => coalesce(r.wall_ms, 0) / 1000.0) else a.started_at end,
-            finished_at = case when r.state = any($2) then now() end
+            finished_at = case when r.state = any($2) then now() end,
+            is_complete = r.state = any($2) and a.fenced is null and not exists (
+              select 1 from jsonb_each_text(r.streams) s(stream, length)
+               where s.length::bigint > 0
+                 and s.length::bigint > coalesce((select max(c.off + octet_length(c.data)) from output_chunks c
+                                                   where c.attempt_id = a.id and c.stream = s.stream), 0))
        from (select x->>'attempt' as id, x->>'state' as state, (x->>'exitCode')::int as exit_code, x->'reason' as reason,
                     x->'streams' as streams, (x->>'wallMs')::float8 as wall_ms, (x->>'cpuMs')::float8 as cpu_ms,
                     (x->>'prepareMs')::float8 as prepare_ms, x->>'outputsBlob' as outputs_blob
@@ -89,7 +89,7 @@ export async function takeReports(db: Db, reports: JobReport[]): Promise<MovedAt
       where a.id = r.id and t.id = a.task_id and not a.is_complete
         and a.state = any(case r.state when 'preparing' then $3::text[] when 'running' then $4::text[]
                                when 'lost' then $5::text[] || 'exited'::text else $5::text[] end)
-      returning a.id, a.task_id, t.root_id, a.number, a.worker_id, a.state, a.exit_code, a.reason`,
+      returning a.*, t.root_id`,
     [JSON.stringify(reports), OVER_STATES, attemptStatesBefore('preparing'), attemptStatesBefore('running'), attemptStatesBefore('exited')],
   );
   return rows;

@@ -40,8 +40,11 @@ export interface DriverDeps extends TaskContext {
   nameOfWorker(id: WorkerId): string;
 }
 
+/** Where it rests, so many ends of subtasks call it back before its time. */
+export type TaskTurn = Turn & { restEnds?: number };
+
 /** One turn of a task's driver: look, decide, write the decision in one transaction. */
-export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<Turn> {
+export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<TaskTurn> {
   const failures = new Map<TaskId, number>();
 
   return async (driver) => {
@@ -57,7 +60,7 @@ export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<
       return {
         over: false,
         lookAgainMs: advance.lookAgainMs ?? LOOK_AGAIN_MS,
-        ...(advance.restMs !== undefined && { restMs: advance.restMs }),
+        ...(advance.rest && { restMs: advance.rest.ms, restEnds: advance.rest.ends }),
       };
     } catch (error) {
       const count = (failures.get(id) ?? 0) + 1;

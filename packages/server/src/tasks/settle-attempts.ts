@@ -68,7 +68,7 @@ export async function settleAttempts(
 
   tx.afterCommit(() => {
     for (const loser of losers) context.pool.cancel(loser.worker_id, loser.id, CANCEL_GRACE_MS);
-    for (const parent of new Set(moved.map((leaf) => leaf.parent_id))) if (parent !== null) context.wakeDriver(parent);
+    for (const [parent, ended] of Map.groupBy(moved, (leaf) => leaf.parent_id)) if (parent !== null) context.wakeDriver(parent, ended.length);
   });
 }
 

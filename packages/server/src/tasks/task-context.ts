@@ -12,8 +12,8 @@ export interface TaskContext {
   log: Logger;
   /** Looks for work to place, soon. */
   wakePlacement(): void;
-  /** Makes the driver of a task look at it, soon. */
-  wakeDriver(task: TaskId): void;
+  /** Makes the driver of a task look at it, soon. @param ended how many subtasks have ended, where that is all that happened */
+  wakeDriver(task: TaskId, ended?: number): void;
   /** Tells those who follow the event log that a transaction with events has committed. */
   wakeEvents(): void;
   /** Largest stdout or stderr of one job. */

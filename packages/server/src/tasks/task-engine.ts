@@ -28,15 +28,22 @@ export function startTaskEngine(
 ): TaskEngine {
   /** Round of each driver this server has started: what a wake-up needs to name it. */
   const rounds = new Map<TaskId, number>();
+  /** Subtasks that have ended, by their parent, and the count at which its resting driver is called back. */
+  const endsBelow = new Map<TaskId, number>();
+  const restsUntilEnds = new Map<TaskId, number>();
   let placement: PlacementLoop | undefined;
 
   const context: DriverDeps = {
     ...deps,
     leafTimes: createLeafTimes(),
     wakePlacement: () => placement?.wake(),
-    wakeDriver(task) {
+    wakeDriver(task, ended) {
       const round = rounds.get(task);
-      if (round !== undefined) void deps.engine.then((engine) => engine.wake(driverId(task, round)));
+      if (round === undefined) return;
+      const ends = (endsBelow.get(task) ?? 0) + (ended ?? 0);
+      endsBelow.set(task, ends);
+      const isUrgent = ended === undefined || ends >= (restsUntilEnds.get(task) ?? 0);
+      void deps.engine.then((engine) => engine.wake(driverId(task, round), { isUrgent }));
     },
   };
   const drive = createTaskDriver(context);
@@ -84,8 +91,13 @@ export function startTaskEngine(
     context,
     startDriver,
     async turn(driver) {
-      const turn = await drive(driver);
-      if (turn.over) rounds.delete(driver.split('.')[0] as TaskId);
+      const task = driver.split('.')[0] as TaskId;
+      // What ends while the driver looks may be missing from what it sees.
+      const endsBefore = endsBelow.get(task) ?? 0;
+      const { restEnds, ...turn } = { restEnds: undefined, ...(await drive(driver)) };
+      if (restEnds === undefined) restsUntilEnds.delete(task);
+      else restsUntilEnds.set(task, endsBefore + restEnds);
+      if (turn.over) for (const known of [rounds, endsBelow, restsUntilEnds]) known.delete(task);
       return turn;
     },
     async stop() {

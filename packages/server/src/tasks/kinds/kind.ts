@@ -42,8 +42,8 @@ export interface Advance {
   outcome?: { state: 'completed'; result: unknown } | { state: 'failed'; failure: ErrorFact; result?: unknown };
   /** Look again after this long even if nothing happens; a minute when absent. */
   lookAgainMs?: number;
-  /** Ends of children within this time are looked at together: for a kind that only counts them. */
-  restMs?: number;
+  /** For a kind that only counts its children: ends within `ms` are looked at together, unless `ends` of them have come. */
+  rest?: { ms: number; ends: number };
 }
 
 /** A look at a driven task. */

@@ -9,7 +9,7 @@ import type { Advance, TaskKind, View } from './kind.ts';
 const ITEMS_AT_ONCE = 1_000;
 
 /** How often progress is counted: each count looks at all leaves. */
-const PROGRESS_EVERY_MS = 100;
+const PROGRESS_EVERY_MS = 250;
 
 interface Memo {
   planned?: number;
@@ -39,7 +39,7 @@ export const shellKind: TaskKind<ShellSpec, Memo> = {
     const counts = await view.countChildren();
     const done = (counts.completed ?? 0) + (counts.failed ?? 0) + (counts.cancelled ?? 0);
     const progress = { phase: 'running', done, total: items.length };
-    if (done < items.length) return { progress, restMs: PROGRESS_EVERY_MS };
+    if (done < items.length) return { progress, rest: { ms: PROGRESS_EVERY_MS, ends: items.length - done } };
     const failed = (counts.failed ?? 0) + (counts.cancelled ?? 0);
     const result = { items: items.length, failed };
     if (failed === 0) return { progress, outcome: { state: 'completed', result } };
