@@ -16,7 +16,7 @@ const SINGLE_TASKS = 200;
 const WARM_UP_LEAVES = 500;
 const LEAVES = 3_000;
 const SSH_RUNS = 50;
-const LOOK_AGAIN_MS = 20;
+const LOOK_AGAIN_MS = 100;
 
 /** From the API's submit to a started process on an idle local worker, and trivial leaves through one parent. */
 export async function measure(cleanUp: AsyncDisposableStack): Promise<Measurement> {

@@ -56,6 +56,8 @@ export interface EventTail {
 const readAtOnce = 1_000;
 const firstGapLookMs = 5;
 const slowestGapLookMs = 250;
+/** Looks that follow each other are at least so far apart: many small commits in a row are read together. */
+const restBetweenLooksMs = 15;
 
 /**
  * Follows the event log in the order of its numbers. A number is taken before its transaction commits, so a higher one
@@ -164,8 +166,12 @@ export function createEventTail(options: EventTailOptions): EventTail {
   const follow = async (): Promise<void> => {
     let gapLookMs = firstGapLookMs;
     let isOutOfReach = false;
+    let lookedAtMs = Number.NEGATIVE_INFINITY;
     while (!ended.signal.aborted) {
       let next: 'again' | 'gap' | 'news' | 'fault';
+      const restMs = lookedAtMs + restBetweenLooksMs - performance.now();
+      if (restMs > 0) await sleep(restMs, false);
+      lookedAtMs = performance.now();
       isWoken = false;
       const before = horizon;
       try {

@@ -68,7 +68,8 @@ export async function settleAttempts(
 
   tx.afterCommit(() => {
     for (const loser of losers) context.pool.cancel(loser.worker_id, loser.id, CANCEL_GRACE_MS);
-    for (const [parent, ended] of Map.groupBy(moved, (leaf) => leaf.parent_id)) if (parent !== null) context.wakeDriver(parent, ended.length);
+    for (const [parent, ended] of Map.groupBy(moved, (leaf) => leaf.parent_id))
+      if (parent !== null) context.wakeDriver(parent, ended.length);
   });
 }
 

@@ -12,7 +12,7 @@ import { resumeTask } from './resume-task.ts';
 import { retryTask } from './retry-task.ts';
 import { rollbackTask } from './rollback-task.ts';
 import { submitTask } from './submit-task.ts';
-import type { AttemptRow, TaskRow } from './task-row.ts';
+import type { AttemptRow, TaskRow, TaskSummaryRow } from './task-row.ts';
 import { getTask, listRoots, listTree, readDocument } from './task-sql.ts';
 import { viewTask, viewTree, type WorkerNames } from './task-view.ts';
 import type { SilenceContext } from './watch-silence.ts';
@@ -42,7 +42,7 @@ type TaskRoutes =
 
 export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> {
   const { db } = deps;
-  const view = (row: TaskRow) => viewTask(row, undefined, deps.workers);
+  const view = (row: TaskSummaryRow) => viewTask(row, undefined, deps.workers);
 
   return {
     'tasks.submit': async ({ body, user }) => view(await submitTask(deps, body, user)),

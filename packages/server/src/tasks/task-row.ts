@@ -65,6 +65,9 @@ export interface TaskRow {
   finished_at: Date | null;
 }
 
+/** A row of `distributed_tasks` without what it is to do: that grows with the work, and lists are asked for often. */
+export type TaskSummaryRow = Omit<TaskRow, 'spec' | 'job' | 'memo' | 'policy' | 'restore'>;
+
 /** A row of `task_attempts`. */
 export interface AttemptRow {
   id: AttemptId;

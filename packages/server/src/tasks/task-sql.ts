@@ -4,7 +4,7 @@ import type { TaskPolicy } from '@helixcode/protocol/task/task-spec';
 import { isSettled, SETTLED_TASK_STATES, statesBefore, type TaskCommand, type TaskState } from '@helixcode/protocol/task/task-state';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { Db } from '../db/db.ts';
-import type { NewTask, Progress, RestorePoint, TaskRow } from './task-row.ts';
+import type { NewTask, Progress, RestorePoint, TaskRow, TaskSummaryRow } from './task-row.ts';
 
 /**
  * Inserts tasks; one whose parent already has a child of that key is left out: dividing twice is harmless. Leaves whose
@@ -51,8 +51,13 @@ export async function lockTask(db: Db, id: TaskId): Promise<TaskRow> {
   return rows[0];
 }
 
-export async function listTree(db: Db, root: TaskId): Promise<TaskRow[]> {
-  const { rows } = await db.query<TaskRow>(`select * from distributed_tasks where root_id = $1 order by created_at, id`, [root]);
+export async function listTree(db: Db, root: TaskId): Promise<TaskSummaryRow[]> {
+  const { rows } = await db.query<TaskSummaryRow>(
+    `select id, root_id, parent_id, key, project_id, kind, name, is_leaf, state, priority, requires, only_worker, expected_ms, may_copy,
+            max_slots, attempts, waiting_for, progress, result, failure, pause, not_before, deadline_at, created_by, created_at, started_at, finished_at
+       from distributed_tasks where root_id = $1 order by created_at, id`,
+    [root],
+  );
   return rows;
 }
 
@@ -74,9 +79,12 @@ export async function countChildren(db: Db, parent: TaskId): Promise<Partial<Rec
 export async function listRoots(
   db: Db,
   filter: { state: TaskState | undefined; project: string | undefined; before: TaskId | undefined; limit: number },
-): Promise<TaskRow[]> {
-  const { rows } = await db.query<TaskRow>(
-    `select t.* from distributed_tasks t left join projects p on p.id = t.project_id
+): Promise<TaskSummaryRow[]> {
+  const { rows } = await db.query<TaskSummaryRow>(
+    `select t.id, t.root_id, t.parent_id, t.key, t.project_id, t.kind, t.name, t.is_leaf, t.state, t.priority, t.requires, t.only_worker,
+            t.expected_ms, t.may_copy, t.max_slots, t.attempts, t.waiting_for, t.progress, t.result, t.failure, t.pause, t.not_before,
+            t.deadline_at, t.created_by, t.created_at, t.started_at, t.finished_at
+       from distributed_tasks t left join projects p on p.id = t.project_id
       where t.parent_id is null
         and ($1::text is null or t.state = $1)
         and ($2::text is null or t.project_id = $2 or p.name = $2)

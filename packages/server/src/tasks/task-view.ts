@@ -1,7 +1,7 @@
 import type { AttemptView, TaskDetail, TaskView } from '@helixcode/protocol/api/views';
 import type { WorkerId } from '@helixcode/protocol/ids';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
-import type { AttemptRow, TaskRow } from './task-row.ts';
+import type { AttemptRow, TaskRow, TaskSummaryRow } from './task-row.ts';
 
 /** What the views need to know of workers. */
 export interface WorkerNames {
@@ -10,7 +10,7 @@ export interface WorkerNames {
   isConnected(id: WorkerId): boolean;
 }
 
-export function viewTask(row: TaskRow, attempt: AttemptRow | undefined, workers: WorkerNames): TaskView {
+export function viewTask(row: TaskSummaryRow, attempt: AttemptRow | undefined, workers: WorkerNames): TaskView {
   return {
     id: row.id,
     root: row.root_id,
@@ -55,12 +55,12 @@ export function viewAttempt(row: AttemptRow, workers: WorkerNames): AttemptView 
   };
 }
 
-export function viewTree(task: TaskRow, tree: TaskRow[], attempts: AttemptRow[], workers: WorkerNames): TaskDetail {
+export function viewTree(task: TaskRow, tree: TaskSummaryRow[], attempts: AttemptRow[], workers: WorkerNames): TaskDetail {
   const byTask = new Map<string, AttemptRow[]>();
   for (const attempt of attempts) byTask.set(attempt.task_id, [...(byTask.get(attempt.task_id) ?? []), attempt]);
-  const view = (row: TaskRow): TaskView => viewTask(row, byTask.get(row.id)?.at(-1), workers);
+  const view = (row: TaskSummaryRow): TaskView => viewTask(row, byTask.get(row.id)?.at(-1), workers);
   const below = new Set<string>([task.id]);
-  const descendants: TaskRow[] = [];
+  const descendants: TaskSummaryRow[] = [];
   for (const row of tree) {
     if (row.parent_id === null || !below.has(row.parent_id)) continue;
     below.add(row.id);

@@ -62,6 +62,7 @@ export interface ShimExit {
 /** The most files that may be left in `$HELIX_OUTPUT_DIR`. */
 export const LEFT_FILES_LIMIT = 5_000;
 
+const SMALL_BYTES = 16 * 1024;
 const ARGUMENT_LIMIT_BYTES = 100_000;
 
 /** One attempt's folder: every lasting fact about a job is a file in it. */
@@ -100,12 +101,26 @@ export class JobFolder {
     writeFileSync(join(this.path, 'spec.json'), JSON.stringify(request), { mode: 0o600 });
   }
 
-  /**
-   * Deletes all of it, beginning with what makes it a job: a folder that was deleted halfway must not look like one that
-   * has not begun. The few files that every job has go one by one, at a tenth of the cost of looking for them.
-   */
-  async remove(): Promise<void> {
+  /** Takes away what makes it a job: a folder that is deleted later, or halfway, must not look like one that has not begun. */
+  disown(): void {
     rmSync(join(this.path, 'spec.json'), { force: true });
+  }
+
+  /** Whether it holds little: short output, and nothing in the folders where the command may leave files. */
+  isSmall(): boolean {
+    try {
+      return (
+        [this.leftFolder, this.workFolder, this.tmpFolder].every((folder) => readdirSync(folder).length === 0) &&
+        this.writtenBytes('out') + this.writtenBytes('err') <= SMALL_BYTES
+      );
+    } catch {
+      return false;
+    }
+  }
+
+  /** Deletes all of it. The few files that every job has go one by one, at a tenth of the cost of looking for them. */
+  async remove(): Promise<void> {
+    this.disown();
     try {
       for (const name of ['out', 'err', 'start', 'rc']) rmIfThere(join(this.path, name));
       for (const folder of [this.leftFolder, this.workFolder, this.path, this.tmpFolder]) rmdirSync(folder);

@@ -4,6 +4,7 @@ import { CodedError } from '@helixcode/protocol/errors';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { diskFullError, isDiskFull } from '../home/disk-space.ts';
 import { makePrivateFolder, sharedTmpFolder, type WorkerHome } from '../home/worker-home.ts';
+import { FolderBin } from './folder-bin.ts';
 import { Job, type JobSurroundings } from './job.ts';
 import { JobFolder } from './job-folder.ts';
 import type { LaunchNews } from './launcher.ts';
@@ -24,13 +25,15 @@ export class JobTable {
   readonly #ticker: NodeJS.Timeout;
   readonly #leftBehind = new Set<string>();
   #sweep: NodeJS.Timeout | undefined;
-  readonly #removals = new Map<string, Promise<void>>();
+  readonly #bin: FolderBin;
 
   constructor(home: WorkerHome, around: JobSurroundings) {
     this.#home = home;
     this.#around = around;
+    this.#bin = new FolderBin(() => this.runningCount() === 0, around.log);
     this.#ticker = setInterval(() => {
       for (const job of this.#jobs.values()) if (!job.isOver) this.#guarded(job, () => job.tick());
+      void this.#bin.emptyWhileIdle();
     }, TICK_MS);
   }
 
@@ -42,7 +45,7 @@ export class JobTable {
       const folder = new JobFolder(this.#home.jobsFolder, attempt);
       const request = folder.readRequest();
       if (!request) {
-        this.#discard(folder);
+        this.#bin.put(folder);
         continue;
       }
       const job = new Job(folder, request.spec, this.#around);
@@ -67,7 +70,7 @@ export class JobTable {
   assign(attempt: string, spec: JobSpec, secrets: Record<string, string>): void {
     if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(attempt))
       throw new CodedError('worker.protocol_violation', `${JSON.stringify(attempt)} is not an attempt's id`);
-    const removal = this.#removals.get(attempt);
+    const removal = this.#bin.whenGone(attempt);
     if (removal) return void removal.then(() => this.assign(attempt, spec, secrets));
     const refused = this.#folderless.get(attempt);
     if (refused) return this.#around.onReport(refused);
@@ -85,8 +88,9 @@ export class JobTable {
     try {
       folder.create({ spec, secretNames: Object.keys(secrets) });
     } catch (error) {
-      this.#discard(folder);
+      this.#bin.put(folder);
       if (!isDiskFull(error)) throw error;
+      void this.#bin.empty();
       const report: JobReport = { attempt, state: 'refused', reason: diskFullError(this.#home.jobsFolder, error).toFact(), streams: {} };
       this.#around.log(`job ${attempt} is refused: ${report.reason?.message}`);
       this.#folderless.set(attempt, report);
@@ -125,7 +129,7 @@ export class JobTable {
       throw new CodedError('worker.busy', `attempt ${attempt} is ${job.report.state}: it cannot be forgotten`, { next: 'cancel it first' });
     job.close();
     this.#jobs.delete(attempt);
-    this.#discard(job.folder);
+    this.#bin.put(job.folder);
     this.#leftBehind.add(attempt);
     this.#sweep ??= setTimeout(() => this.#sweepNow(), SWEEP_AFTER_MS);
   }
@@ -160,6 +164,7 @@ export class JobTable {
     clearInterval(this.#ticker);
     if (this.#sweep) this.#sweepNow();
     for (const job of this.#jobs.values()) job.close();
+    void this.#bin.empty();
   }
 
   #sweepNow(): void {
@@ -167,15 +172,6 @@ export class JobTable {
     this.#sweep = undefined;
     killLeftovers(this.#leftBehind);
     this.#leftBehind.clear();
-  }
-
-  /** An assignment of the same attempt waits until nothing of it is left. */
-  #discard(folder: JobFolder): void {
-    const removal = folder.remove().catch((error) => this.#around.log(`${folder.path} could not be deleted: ${String(error)}`));
-    this.#removals.set(folder.attempt, removal);
-    void removal.then(() => {
-      if (this.#removals.get(folder.attempt) === removal) this.#removals.delete(folder.attempt);
-    });
   }
 
   /** One job whose files cannot be read must not end the daemon that looks after the others. */
