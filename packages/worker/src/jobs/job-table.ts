@@ -12,6 +12,8 @@ import { killLeftovers } from './process-table.ts';
 
 /** The regular look at jobs whose news got lost (a supervisor of another daemon, a filesystem without watches). */
 const TICK_MS = 500;
+/** A job that is over within this time is told of once, as over. */
+const SHORT_JOB_MS = 4;
 /** Forgotten jobs are searched for processes together: one look at the machine serves all of them. */
 const SWEEP_AFTER_MS = 500;
 
@@ -155,8 +157,12 @@ export class JobTable {
   }
 
   hear(news: LaunchNews): void {
-    const job = this.#jobs.get(news.attempt);
-    if (job) this.#guarded(job, () => job.hear(news));
+    const hearNow = (): void => {
+      const job = this.#jobs.get(news.attempt);
+      if (job && !job.isOver) this.#guarded(job, () => job.hear(news));
+    };
+    if (news.what === 'started') setTimeout(hearNow, SHORT_JOB_MS);
+    else hearNow();
   }
 
   /** Lets go of everything; the jobs go on. */
