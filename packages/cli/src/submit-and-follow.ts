@@ -3,21 +3,26 @@ import type { TaskSubmissionInput } from '@helixcode/protocol/task/task-spec';
 import type { Connection } from './connect.ts';
 import { type FollowOptions, followTask } from './follow/follow-task.ts';
 import type { HelixContext } from './helix-context.ts';
+import { type PolicyFlags, policyOf } from './task-policy.ts';
 
 /** What `exec`, `test` and `build` have in common. */
-export interface SubmitFlags {
+export interface SubmitFlags extends PolicyFlags {
   on?: string;
   requires?: readonly string[];
   priority?: number;
+  /** Milliseconds. */
   wait?: number;
   detach?: boolean;
 }
 
-export function placementOf(flags: SubmitFlags): Pick<TaskSubmissionInput, 'worker' | 'requires' | 'priority'> {
+/** What is asked of a task apart from its work: where it may run, by when, and what becomes of it when things go wrong. */
+export function termsOf(flags: SubmitFlags): Omit<TaskSubmissionInput, 'kind' | 'spec' | 'name'> {
   return {
+    policy: policyOf(flags),
     ...(flags.on !== undefined && { worker: flags.on }),
     ...(flags.requires && { requires: [...flags.requires] }),
     ...(flags.priority !== undefined && { priority: flags.priority }),
+    ...(flags.deadline !== undefined && { deadlineMs: flags.deadline }),
   };
 }
 
@@ -31,7 +36,7 @@ export async function submitAndFollow(
   connection: Connection,
   submission: TaskSubmissionInput,
   flags: SubmitFlags,
-  options: Omit<FollowOptions, 'waitSeconds'> = {},
+  options: Omit<FollowOptions, 'waitMs'> = {},
 ): Promise<TaskDetail | undefined> {
   const task = await connection.call('tasks.submit', { body: submission });
   if (flags.detach) {
@@ -41,5 +46,5 @@ export async function submitAndFollow(
     return undefined;
   }
   if (!options.isQuiet && context.out.format === 'text') context.out.note(`task ${task.id}`);
-  return followTask(context, connection, task, { ...options, waitSeconds: flags.wait });
+  return followTask(context, connection, task, { ...options, waitMs: flags.wait });
 }

@@ -8,7 +8,7 @@ test('help names every command, and each has help of its own', async () => {
   const { status, stdout, stderr } = await runHelix(['--help']);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toMatchSnapshot();
-  const commands = ['up', 'test', 'exec', 'workers', 'workers add', 'tasks logs', 'events', 'completion'];
+  const commands = ['up', 'test', 'exec', 'build', 'workers', 'workers add', 'tasks logs', 'events', 'completion'];
   const helps = await Promise.all(commands.map((command) => runHelix([...command.split(' '), '--help'])));
   expect(helps.map((help) => help.status)).toEqual(commands.map(() => 0));
   expect(helps.map((help) => help.stdout).join('\n')).toMatchSnapshot();
@@ -32,6 +32,17 @@ describe('a wrong command line is exit 2, and says what was meant', () => {
     [['tasks', 'show'], 'task is missing', 'helix tasks show --help'],
     [['tasks', 'list', '--state', 'done'], '--state is done, expected one of blocked, pending, running', 'helix tasks list --help'],
     [['test', '--max-slots', 'many'], 'many', 'helix test --help'],
+    [['exec', '--lost-after', 'soon', '--', 'ls'], 'lost-after: soon is not a duration such as 30s, 5m or 1h30m', 'helix exec --help'],
+    [['exec', '--deadline', '5m3x', '--', 'ls'], 'deadline: 5m3x is not a duration', 'helix exec --help'],
+    [['test', '--grace', '0s'], 'grace: 0s is no time at all', 'helix test --help'],
+    [['build', '--wait', '30d'], 'wait: 30d is longer than 24d', 'helix build --help'],
+    [['build', '--priority', '101'], 'priority: 101 is not a whole number from -100 to 100', 'helix build --help'],
+    [['test', '--max-attempts', '0'], 'max-attempts: 0 is not a whole number from 1 to 100', 'helix test --help'],
+    [['exec', '--reconcile', 'keep', '--', 'ls'], '--reconcile is keep, expected one of first_done, keep_original', 'helix exec --help'],
+    [['exec', '--grace', '5m', '--', 'ls'], '--grace ends the pause of a critical task: it needs --critical', 'helix help exec'],
+    [['exec', '--critical', '--lost-after', '5m', '--', 'ls'], 'give --grace in place of --lost-after', 'helix help exec'],
+    [['exec', '--no-replace', '--lost-after', '5m', '--', 'ls'], 'it leaves no meaning to --lost-after', 'helix help exec'],
+    [['exec', '--checkpoint-every', '30s', '--', 'ls'], 'it needs --checkout', 'helix exec --help'],
     [['status', '--server'], '--server needs a value', 'helix --help'],
     [['workers', 'add'], 'name either an address or --local and a name', 'helix workers add --help'],
     [['workers', 'add', 'ada@host:99999'], 'ada@host:99999 is not an address', 'helix workers add --help'],
@@ -95,6 +106,8 @@ test('completions are offered for commands and flags', async () => {
   expect(await offered('workers', 'a')).toEqual(['add', 'accept-key']);
   expect(await offered('test', '--ju')).toEqual(['--junit']);
   expect(await offered('--json', 'test', '--ju')).toEqual(['--junit']);
+  expect(await offered('exec', '--lost')).toEqual(['--lost-after']);
+  expect(await offered('build', '--reconcile', 'keep')).toEqual(['keep_original', 'keep_replacement']);
   expect(await offered('status', '--js')).toEqual(['--json', '--jsonl']);
 });
 

@@ -122,6 +122,15 @@ test('Ctrl-C leaves the task alone and says how to come back; twice cancels it',
   expect(await second.end).toMatchObject({ status: 3, said: expect.stringContaining('cancelling tsk_') });
 }, 30_000);
 
+test('what a command line says of tries, silence and time is the policy of its task [T5]', async () => {
+  const tried = await json(['exec', '--max-attempts', '2', '--backoff', '10ms', '--', 'exit 3']);
+  expect(tried).toMatchObject({ state: 'failed', attempts: [{ exitCode: 3 }, { exitCode: 3 }] });
+  const late = await helix(['exec', '--deadline', '500ms', '--', 'sleep', '60']);
+  expect(late).toMatchObject({ status: 5, stderr: expect.stringContaining('task.deadline_passed') });
+  const slow = await helix(['exec', '--timeout', '200ms', '--', 'sleep', '60']);
+  expect(slow).toMatchObject({ status: 5, stderr: expect.stringContaining('job.timed_out') });
+}, 30_000);
+
 const passing = "import { test } from 'node:test'; test('passes', () => {});\n";
 const failing = "import { test } from 'node:test'; import assert from 'node:assert';\ntest('adds up', () => assert.equal(1 + 1, 3));\n";
 

@@ -1,5 +1,5 @@
 import { buildCommand } from '@stricli/core';
-import { seconds, submitting, text, wholeNumber } from './inputs.ts';
+import { duration, policy, submitting, text, wholeNumber } from './inputs.ts';
 
 export const test = buildCommand({
   loader: () => import('../commands/test.ts'),
@@ -23,6 +23,7 @@ export const test = buildCommand({
         brief: 'Use at most so many slots of the pool',
       },
       retry: { kind: 'boolean', default: true, brief: 'Run failed files once more, to name flaky tests' },
+      ...policy,
     },
     positional: {
       kind: 'array',
@@ -57,8 +58,9 @@ export const exec = buildCommand({
         placeholder: 'NAME=value',
         brief: 'Environment variable of the command',
       },
-      timeout: { kind: 'parsed', parse: seconds, optional: true, placeholder: 'seconds', brief: 'Stop the command after so long' },
+      timeout: duration('Stop the command after so long'),
       exitCode: { kind: 'boolean', optional: true, withNegated: false, brief: 'Exit with the status of the command itself, in place of 5' },
+      ...policy,
     },
     positional: {
       kind: 'array',
@@ -71,7 +73,13 @@ export const exec = buildCommand({
     fullDescription:
       'Its output comes through as it is. Exits with 5 when the command failed, or with its own status under --exit-code;\n' +
       'put -- before the command, so that its flags are not taken for ours.',
-    customUsage: ['--on build-1 -- uname -a', '--requires gpu -- nvidia-smi', "--exit-code -- 'make test | tail -3'"],
+    customUsage: [
+      '--on build-1 -- uname -a',
+      '--requires gpu -- nvidia-smi',
+      "--exit-code -- 'make test | tail -3'",
+      '--checkout --checkpoint-every 30s --lost-after 1m -- make all',
+      '--replace-lost 0 --deadline 10m -- ./deploy',
+    ],
   },
 });
 
@@ -87,6 +95,7 @@ export const build = buildCommand({
         placeholder: 'folder',
         brief: 'Put the outputs of each target there, as <target>.tar.zst',
       },
+      ...policy,
     },
     positional: {
       kind: 'array',

@@ -1,5 +1,5 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { seconds, text, wholeNumber, worker } from './inputs.ts';
+import { duration, text, wholeNumber, worker } from './inputs.ts';
 
 const oneWorker = { positional: { kind: 'tuple', parameters: [worker] } } as const;
 
@@ -39,13 +39,7 @@ const workersAdd = buildCommand({
         placeholder: 'labels',
         brief: 'Capabilities you vouch for, beside the detected ones',
       },
-      wait: {
-        kind: 'parsed',
-        parse: seconds,
-        optional: true,
-        placeholder: 'seconds',
-        brief: 'Wait for so long at most until it is up; then exit 6',
-      },
+      wait: duration('Wait for so long at most until it is up; then exit 6'),
       detach: { kind: 'boolean', optional: true, withNegated: false, brief: 'Do not wait until it is up' },
     },
     positional: {
@@ -124,13 +118,7 @@ const workersReconnect = buildCommand({
     ...oneWorker,
     flags: {
       passwordStdin: { kind: 'boolean', optional: true, withNegated: false, brief: 'Read a new password from stdin' },
-      wait: {
-        kind: 'parsed',
-        parse: seconds,
-        optional: true,
-        placeholder: 'seconds',
-        brief: 'Wait for so long at most until it is up; then exit 6',
-      },
+      wait: duration('Wait for so long at most until it is up; then exit 6'),
       detach: { kind: 'boolean', optional: true, withNegated: false, brief: 'Do not wait until it is up' },
     },
   },

@@ -15,7 +15,7 @@ import { formatMs } from '../output/amounts.ts';
 import { handOver } from '../repository/hand-over.ts';
 import { readRepositoryConfig } from '../repository/repository-config.ts';
 import { findRepository } from '../repository/snapshot.ts';
-import { placementOf, type SubmitFlags, submitAndFollow } from '../submit-and-follow.ts';
+import { type SubmitFlags, submitAndFollow, termsOf } from '../submit-and-follow.ts';
 
 interface Flags extends SubmitFlags {
   out?: string;
@@ -25,6 +25,7 @@ type Target = BuildSpec['targets'][number];
 
 export default async function build(this: HelixContext, flags: Flags, ...names: string[]): Promise<void> {
   const { out } = this;
+  const terms = termsOf(flags);
   const root = await findRepository(this.cwd);
   const { tools } = await readRepositoryConfig(root);
   const targets = selectTargets(tools.build ?? [], names, path.join(root, 'helix.json'));
@@ -33,7 +34,7 @@ export default async function build(this: HelixContext, flags: Flags, ...names: 
   const task = await submitAndFollow(
     this,
     connection,
-    { kind: 'build', ...placementOf(flags), spec: { ...source, targets, ...(tools.setup && { setup: tools.setup }) } },
+    { kind: 'build', ...terms, spec: { ...source, targets, ...(tools.setup && { setup: tools.setup }) } },
     flags,
   );
   if (task === undefined) return;

@@ -6,7 +6,7 @@ import { rootOf } from '../follow/task-model.ts';
 import type { HelixContext } from '../helix-context.ts';
 import { handOver } from '../repository/hand-over.ts';
 import { findRepository } from '../repository/snapshot.ts';
-import { placementOf, type SubmitFlags, submitAndFollow } from '../submit-and-follow.ts';
+import { type SubmitFlags, submitAndFollow, termsOf } from '../submit-and-follow.ts';
 
 interface Flags extends SubmitFlags {
   checkout?: boolean;
@@ -18,6 +18,11 @@ interface Flags extends SubmitFlags {
 export default async function exec(this: HelixContext, flags: Flags, ...command: string[]): Promise<void> {
   const { out } = this;
   const env = readEnvironment(flags.env ?? []);
+  const terms = termsOf(flags);
+  if (flags.checkpointEvery !== undefined && !flags.checkout)
+    throw new CodedError('cli.bad_usage', '--checkpoint-every records the files of a checkout: it needs --checkout', {
+      next: 'helix exec --help',
+    });
   const root = flags.checkout ? await findRepository(this.cwd) : undefined;
   const connection = await connect(this);
   const source = root === undefined ? {} : await handOver(this, connection, root);
@@ -40,12 +45,12 @@ export default async function exec(this: HelixContext, flags: Flags, ...command:
       connection,
       {
         kind: 'shell',
-        ...placementOf(flags),
+        ...terms,
         spec: {
           ...source,
           command: command.length === 1 ? (command[0] ?? '') : command.map(quoted).join(' '),
           env,
-          ...(flags.timeout !== undefined && { timeoutMs: flags.timeout * 1_000 }),
+          ...(flags.timeout !== undefined && { timeoutMs: flags.timeout }),
         },
       },
       flags,

@@ -10,7 +10,7 @@ import type { HelixContext } from '../helix-context.ts';
 import { handOver } from '../repository/hand-over.ts';
 import { readRepositoryConfig } from '../repository/repository-config.ts';
 import { findRepository } from '../repository/snapshot.ts';
-import { placementOf, type SubmitFlags, submitAndFollow } from '../submit-and-follow.ts';
+import { type SubmitFlags, submitAndFollow, termsOf } from '../submit-and-follow.ts';
 
 interface Flags extends SubmitFlags {
   runner?: string;
@@ -22,6 +22,7 @@ interface Flags extends SubmitFlags {
 
 export default async function test(this: HelixContext, flags: Flags, ...patterns: string[]): Promise<void> {
   const { out } = this;
+  const terms = termsOf(flags);
   const root = await findRepository(this.cwd);
   const { tools } = await readRepositoryConfig(root);
   const connection = await connect(this);
@@ -32,7 +33,7 @@ export default async function test(this: HelixContext, flags: Flags, ...patterns
     connection,
     {
       kind: 'test',
-      ...placementOf(flags),
+      ...terms,
       spec: {
         ...source,
         patterns,

@@ -14,7 +14,7 @@ import { applyEvent, type Change, childrenOf, createTaskModel, type FailedTest, 
 
 export interface FollowOptions {
   /** Follow for so long at most. */
-  waitSeconds?: number | undefined;
+  waitMs?: number | undefined;
   /** The output of the command has the screen: only a long wait is told. */
   isQuiet?: boolean;
   /** Told of the model at first and at each change. */
@@ -42,9 +42,8 @@ export async function followTask(
   const interrupts = listenToInterrupts(context, connection, task.id, stop);
   const stopUnread = (): void => stop.abort();
   context.readerGone.addEventListener('abort', stopUnread);
-  const { waitSeconds } = options;
-  const timer =
-    waitSeconds === undefined ? undefined : setTimeout(() => stop.abort(waitTimedOut(task.id, waitSeconds)), waitSeconds * 1_000);
+  const { waitMs } = options;
+  const timer = waitMs === undefined ? undefined : setTimeout(() => stop.abort(waitTimedOut(task.id, waitMs)), waitMs);
   const live = await connection.live();
   try {
     for (;;) {
@@ -222,8 +221,8 @@ function listenToInterrupts(context: HelixContext, connection: Connection, id: s
   };
 }
 
-function waitTimedOut(id: string, seconds: number): CodedError {
-  return new CodedError('cli.wait_timed_out', `task ${id} is not over after ${seconds} s; it goes on`, {
+function waitTimedOut(id: string, waitMs: number): CodedError {
+  return new CodedError('cli.wait_timed_out', `task ${id} is not over after ${waitMs / 1_000} s; it goes on`, {
     next: `helix tasks show ${id} --follow`,
   });
 }

@@ -22,20 +22,20 @@ export async function followWorker(
   context: HelixContext,
   connection: Connection,
   worker: WorkerView,
-  waitSeconds?: number,
+  waitMs?: number,
 ): Promise<WorkerView> {
   const stop = new AbortController();
   const timer =
-    waitSeconds === undefined
+    waitMs === undefined
       ? undefined
       : setTimeout(
           () =>
             stop.abort(
-              new CodedError('cli.wait_timed_out', `worker ${worker.name} is not up after ${waitSeconds} s`, {
+              new CodedError('cli.wait_timed_out', `worker ${worker.name} is not up after ${waitMs / 1_000} s`, {
                 next: `helix workers show ${worker.name}`,
               }),
             ),
-          waitSeconds * 1_000,
+          waitMs,
         );
   const topic = `worker:${worker.id}`;
   const live = await connection.live();
