@@ -208,20 +208,20 @@ export async function askCancel(db: Db, tasks: TaskId[], keep: AttemptId | undef
  * Takes attempts out of the count: whatever becomes of them, their task goes on without them. What has not begun yet is
  * not to begin later.
  *
- * @param of all of a task that count, or some of them
+ * @param of all of these tasks that count, or some of them
  * @param stop whether they are asked to end too
  */
 export async function fenceAttempts(
   db: Db,
-  of: { task: TaskId; attempts: AttemptId[] | undefined },
+  of: { tasks: TaskId[]; attempts: AttemptId[] | undefined },
   reason: ErrorFact,
   stop: boolean,
 ): Promise<{ id: AttemptId; worker_id: WorkerId; number: number }[]> {
   const { rows } = await db.query<{ id: AttemptId; worker_id: WorkerId; number: number }>(
     `update task_attempts set fenced = $3, cancel_asked = cancel_asked or $4 or state = 'assigned'
-      where task_id = $1 and ($2::text[] is null or id = any($2)) and not is_complete and fenced is null
+      where task_id = any($1) and ($2::text[] is null or id = any($2)) and not is_complete and fenced is null
       returning id, worker_id, number`,
-    [of.task, of.attempts ?? null, JSON.stringify(reason), stop],
+    [of.tasks, of.attempts ?? null, JSON.stringify(reason), stop],
   );
   return rows;
 }

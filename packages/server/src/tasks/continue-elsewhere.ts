@@ -25,7 +25,7 @@ export async function continueElsewhere(tx: Db, context: Context, attempt: Attem
     return;
   }
   const isStopped = leaf.policy.reconcile === 'keep_replacement';
-  const fenced = await fenceAttempts(tx, { task: leaf.id, attempts: [attempt.id] }, reason, isStopped);
+  const fenced = await fenceAttempts(tx, { tasks: [leaf.id], attempts: [attempt.id] }, reason, isStopped);
   if (fenced.length === 0) return;
   const about = { root: leaf.root_id, task: leaf.id };
   const events: NewEvent[] = [
@@ -103,5 +103,5 @@ export async function readmit(tx: Db, context: Context, attempt: Pick<AttemptOnW
 
 async function fenceOthers(tx: Db, task: AttemptOnWorker['task_id'], kept: AttemptId, reason: ErrorFact): ReturnType<typeof fenceAttempts> {
   const others = await askCancel(tx, [task], kept);
-  return fenceAttempts(tx, { task, attempts: others.map((other) => other.id) }, reason, true);
+  return fenceAttempts(tx, { tasks: [task], attempts: others.map((other) => other.id) }, reason, true);
 }

@@ -1,7 +1,8 @@
-import { CodedError } from '@helixcode/protocol/errors';
+import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import type { TaskId } from '@helixcode/protocol/ids';
 import { appendEvents, type NewEvent } from '../events/event-log.ts';
-import type { TaskContext } from './task-context.ts';
+import { fenceAttempts } from './attempt-sql.ts';
+import { CANCEL_GRACE_MS, type TaskContext } from './task-context.ts';
 import type { TaskRow } from './task-row.ts';
 import { getTask, lockTask, moveTask, nextRound, requeueDescendants } from './task-sql.ts';
 
@@ -23,15 +24,24 @@ export async function retryTask(context: TaskContext & { startDriver(task: TaskR
         next: `helix tasks show ${id}`,
       });
     const events: NewEvent[] = [{ root: id, task: id, body: { type: 'task.moved', from: task.state, to: 'pending', command: 'retry' } }];
+    const retried = [id];
     if (!task.is_leaf) {
       await nextRound(tx, id);
-      for (const child of await requeueDescendants(tx, id))
+      for (const child of await requeueDescendants(tx, id)) {
+        retried.push(child.id);
         events.push({
           root: id,
           task: child.id,
           body: { type: 'task.moved', from: child.from_state, to: child.to_state, command: 'retry' },
         });
+      }
     }
+    // What was cancelled may still be on its way to its end: that end is none of the new round's.
+    const reason: ErrorFact = { code: 'task.cancelled', message: `${task.name} was cancelled, and then retried without this attempt` };
+    const stopped = await fenceAttempts(tx, { tasks: retried, attempts: undefined }, reason, true);
+    tx.afterCommit(() => {
+      for (const attempt of stopped) context.pool.cancel(attempt.worker_id, attempt.id, CANCEL_GRACE_MS);
+    });
     await appendEvents(tx, events);
     return getTask(tx, id);
   });

@@ -72,7 +72,7 @@ async function rollbackLeaf(tx: Db, leaf: TaskRow, point: RestorePoint | null, r
     code: 'task.rolled_back',
     message: `${leaf.name} was taken back to ${point ? `checkpoint ${point.number}` : 'its commit'}`,
   };
-  const fenced = await fenceAttempts(tx, { task: leaf.id, attempts: undefined }, reason, true);
+  const fenced = await fenceAttempts(tx, { tasks: [leaf.id], attempts: undefined }, reason, true);
   rolledBack.stopped.push(...fenced);
   await moveTask(tx, leaf.id, 'retry', TASK_MOVES.running.retry ?? 'pending', {});
   rolledBack.events.push({

@@ -223,6 +223,18 @@ test('one command over many items is one subtask each, and a failure leaves the 
   expect(pool.assigned).toHaveLength(4);
 });
 
+test('a task that was cancelled and retried hears no more of the attempt that was cancelled, however that ends [T8]', async () => {
+  const task = await submit({ kind: 'shell', spec: { command: 'work' } });
+  const before = await pool.nextAssigned();
+  await cancelTask(engine.context, task.id);
+  await retryTask({ ...engine.context, startDriver: engine.startDriver }, task.id);
+  const after = await pool.nextAssigned();
+  await report(before.attempt, { exitCode: 1 });
+  expect(await getTask(database.db, task.id)).toMatchObject({ state: 'running' });
+  await report(after.attempt, { exitCode: 0 });
+  expect(await until(task, 'completed')).toMatchObject({ attempts: 2, result: { attempt: after.attempt } });
+});
+
 test('a completed task cannot be cancelled or retried', async () => {
   const task = await submit({ kind: 'shell', spec: { command: 'true' } });
   await report((await pool.nextAssigned()).attempt, { exitCode: 0 });
