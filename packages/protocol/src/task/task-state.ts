@@ -1,7 +1,8 @@
 export const TASK_STATES = ['blocked', 'pending', 'running', 'paused', 'completed', 'failed', 'cancelled'] as const;
 export type TaskState = (typeof TASK_STATES)[number];
 
-export type TaskCommand = 'unblock' | 'claim' | 'complete' | 'fail' | 'retry' | 'pause' | 'resume' | 'cancel';
+/** `block` is the `retry` of one that still waits for others: what it needs is to be made first, as before it was cancelled. */
+export type TaskCommand = 'unblock' | 'claim' | 'complete' | 'fail' | 'retry' | 'block' | 'pause' | 'resume' | 'cancel';
 
 /** Every move a task can make. A missing cell is a refused command; an empty row is a final state. */
 export const TASK_MOVES: Record<TaskState, Partial<Record<TaskCommand, TaskState>>> = {
@@ -11,7 +12,7 @@ export const TASK_MOVES: Record<TaskState, Partial<Record<TaskCommand, TaskState
   paused: { resume: 'pending', cancel: 'cancelled' },
   failed: { retry: 'pending' },
   completed: {},
-  cancelled: { retry: 'pending' },
+  cancelled: { retry: 'pending', block: 'blocked' },
 };
 
 /** The states `command` may start from: what a guarded update puts in its `where`. */

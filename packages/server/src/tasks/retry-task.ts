@@ -32,12 +32,17 @@ export async function retryTask(context: TaskContext & { startDriver(task: TaskR
         events.push({
           root: id,
           task: child.id,
-          body: { type: 'task.moved', from: child.from_state, to: child.to_state, command: 'retry' },
+          body: {
+            type: 'task.moved',
+            from: child.from_state,
+            to: child.to_state,
+            command: child.to_state === 'blocked' ? 'block' : 'retry',
+          },
         });
       }
     }
     // What was cancelled may still be on its way to its end: that end is none of the new round's.
-    const reason: ErrorFact = { code: 'task.cancelled', message: `${task.name} was cancelled, and then retried without this attempt` };
+    const reason: ErrorFact = { code: 'job.replaced', message: `${task.name} is retried, without this attempt` };
     const stopped = await fenceAttempts(tx, { tasks: retried, attempts: undefined }, reason, true);
     tx.afterCommit(() => {
       for (const attempt of stopped) context.pool.cancel(attempt.worker_id, attempt.id, CANCEL_GRACE_MS);

@@ -1,5 +1,6 @@
 import { newId, type UserId, type WorkerId } from '@helixcode/protocol/ids';
 import { type TaskSubmissionInput, taskSubmission } from '@helixcode/protocol/task/task-spec';
+import { TASK_MOVES, type TaskCommand, type TaskState } from '@helixcode/protocol/task/task-state';
 import type { JobReport } from '@helixcode/protocol/worker/job';
 import type { DurableEngine } from '@helixcode/server/engine/durable-engine';
 import { openAttemptBook } from '@helixcode/server/tasks/attempt-book';
@@ -47,7 +48,7 @@ beforeEach(async () => {
     lostAfterMs: 300_000,
     wakeEvents: wakeUps,
     nameOfWorker: (id) => id,
-    projectFiles: () => Promise.reject(new Error('no project here')),
+    projectFiles: async () => ({ paths: ['src/a'], read: async () => 'a', sizeBytes: () => 1 }),
     engine: Promise.resolve(turnsInProcess()),
   });
   book = openAttemptBook({ ...engine.context, nameOfWorker: (id) => id });
@@ -233,6 +234,25 @@ test('a task that was cancelled and retried hears no more of the attempt that wa
   expect(await getTask(database.db, task.id)).toMatchObject({ state: 'running' });
   await report(after.attempt, { exitCode: 0 });
   expect(await until(task, 'completed')).toMatchObject({ attempts: 2, result: { attempt: after.attempt } });
+});
+
+test('a build that was cancelled and retried has its targets wait for what they need, by moves of the table [M2]', async () => {
+  const project = newId('project');
+  await database.db.query('insert into projects (id, name) values ($1, $1)', [project]);
+  const target = (name: string, needs: string[]) => ({ name, needs, command: `make ${name}`, inputs: ['src/*'], outputs: [name] });
+  const targets = [target('lib', []), target('app', ['lib'])];
+  pool.set(pool.workers().map((worker) => ({ ...worker, labels: new Set(['linux', 'git', 'tar']) })));
+  const task = await submit({ kind: 'build', spec: { project, commit: 'c'.repeat(40), targets } });
+  expect((await pool.nextAssigned()).spec.command).toBe('make lib');
+  await cancelTask(engine.context, task.id);
+  await retryTask({ ...engine.context, startDriver: engine.startDriver }, task.id);
+  expect((await pool.nextAssigned()).spec.command).toBe('make lib');
+  const { rows } = await database.db.query<{ from: TaskState; to: TaskState; command: TaskCommand }>(
+    `select body->>'from' as "from", body->>'to' as "to", body->>'command' as command from events where body->>'type' = 'task.moved' order by seq`,
+  );
+  expect(rows).toContainEqual({ from: 'cancelled', to: 'blocked', command: 'block' });
+  for (const { from, to, command } of rows) expect(TASK_MOVES[from][command]).toBe(to);
+  await cancelTask(engine.context, task.id);
 });
 
 test('a completed task cannot be cancelled or retried', async () => {
