@@ -37,6 +37,11 @@ export function isStalePlan(error: unknown): error is Error {
   return error instanceof Error && codeOf(error) === '0A000' && error.message.includes('cached plan');
 }
 
+/** Whether the database undid a transaction because it and others waited for each other: nothing of it has happened. */
+export function isDeadlock(error: unknown): boolean {
+  return error instanceof Error && codeOf(error) === '40P01';
+}
+
 /** A connection that is lost, or spent by a stale plan, as `database.unavailable`; everything else as it is. */
 export function asUnavailable(error: unknown): unknown {
   if (!isConnectionLoss(error) && !isStalePlan(error)) return error;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { columnTypes } from './column-types.ts';
-import { asUnavailable, isStalePlan } from './connection-loss.ts';
+import { asUnavailable, isDeadlock, isStalePlan } from './connection-loss.ts';
 import { connectionUrl } from './connection-url.ts';
 
 /** The database, or one transaction in it: a function that takes a `Db` works in both. */
@@ -15,7 +15,10 @@ export interface Db {
    *   statement may or may not have happened
    */
   query<Row>(text: string, params?: unknown[]): Promise<{ rows: Row[]; rowCount: number }>;
-  /** Runs `work` in a transaction; in one already, in a part of it that is undone alone when `work` fails. */
+  /**
+   * Runs `work` in a transaction; in one already, in a part of it that is undone alone when `work` fails. Where it and others
+   * wait for each other, the database undoes one of them: that one is run again from its beginning.
+   */
   tx<T>(work: (tx: Db) => Promise<T>): Promise<T>;
   /** Runs `act` once the transaction is committed, never if it is not; outside a transaction at once. */
   afterCommit(act: () => void): void;
@@ -27,6 +30,9 @@ export interface DbOptions {
   /** Default 10. */
   maxConnections?: number;
 }
+
+/** A deadlock is resolved for all but one of those in it: so many in a row are a fault. */
+const TRIES_AFTER_DEADLOCKS = 5;
 
 /** Connects when first used. Unqualified names mean our schema `helix`. */
 export function openDb(url: string, options: DbOptions = {}): Db {
@@ -68,10 +74,16 @@ export function openDb(url: string, options: DbOptions = {}): Db {
     },
 
     async tx<T>(work: (tx: Db) => Promise<T>) {
-      const acts: (() => void)[] = [];
-      const result = await withClient((client) => inTransaction(client, acts, work));
-      for (const act of acts) callAfterCommit(act);
-      return result;
+      for (let attempt = 1; ; attempt++) {
+        const acts: (() => void)[] = [];
+        try {
+          const result = await withClient((client) => inTransaction(client, acts, work));
+          for (const act of acts) callAfterCommit(act);
+          return result;
+        } catch (error) {
+          if (!isDeadlock(error) || attempt === TRIES_AFTER_DEADLOCKS) throw error;
+        }
+      }
     },
 
     afterCommit: (act) => act(),

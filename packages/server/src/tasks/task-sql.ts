@@ -166,7 +166,7 @@ export async function cancelDescendants(
        union all
        select t.id from distributed_tasks t join below b on t.parent_id = b.id),
      before as (
-       select t.id, t.state from distributed_tasks t join below b on b.id = t.id where t.state = any($2) for update of t)
+       select t.id, t.state from distributed_tasks t join below b on b.id = t.id where t.state = any($2) order by t.id for update of t)
      update distributed_tasks t
         set state = 'cancelled', failure = $3::jsonb, finished_at = now(), waiting_for = null
        from before where t.id = before.id
@@ -184,7 +184,7 @@ export async function requeueDescendants(db: Db, task: TaskId): Promise<{ id: Ta
        union all
        select t.id from distributed_tasks t join below b on t.parent_id = b.id),
      before as (
-       select t.id, t.state from distributed_tasks t join below b on b.id = t.id where t.state = any($2) for update of t)
+       select t.id, t.state from distributed_tasks t join below b on b.id = t.id where t.state = any($2) order by t.id for update of t)
      update distributed_tasks t
         set state = case when t.job is null and t.is_leaf then 'blocked' else 'pending' end,
             failure = null, finished_at = null, started_at = null, not_before = now()

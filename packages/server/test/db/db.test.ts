@@ -92,6 +92,27 @@ test('a part of a transaction that fails is undone alone', async () => {
   expect((await database.db.query(`select text from note where text in ('whole', 'part')`)).rows).toEqual([{ text: 'whole' }]);
 });
 
+test('of two transactions that wait for each other both happen, the one that was undone once more and only once', async () => {
+  const { rows } = await database.db.query<{ id: number }>(`insert into note (text) values ('left'), ('right') returning id`);
+  const [left = 0, right = 0] = rows.map(({ id }) => id);
+  const bothHold = Promise.withResolvers<void>();
+  let holding = 0;
+  let acts = 0;
+  const takeBoth = (first: number, second: number): Promise<void> =>
+    database.db.tx(async (tx) => {
+      tx.afterCommit(() => void (acts += 1));
+      await tx.query(`update note set text = text || '+' where id = $1`, [first]);
+      holding += 1;
+      if (holding === 2) bothHold.resolve();
+      await bothHold.promise;
+      await tx.query(`update note set text = text || '+' where id = $1`, [second]);
+    });
+  await Promise.all([takeBoth(left, right), takeBoth(right, left)]);
+  const after = await database.db.query<{ text: string }>(`select text from note where id = any($1) order by id`, [[left, right]]);
+  expect(after.rows).toEqual([{ text: 'left++' }, { text: 'right++' }]);
+  expect({ holding, acts }).toEqual({ holding: 3, acts: 2 });
+});
+
 test('statements sent together in a transaction run one after the other', async () => {
   const rows = await database.db.tx((tx) =>
     Promise.all([1, 2, 3].map(async (n) => (await tx.query<{ n: number }>('select $1::int as n', [n])).rows[0]?.n)),

@@ -71,8 +71,11 @@ function turnsInProcess(): DurableEngine {
   const running = new Map<string, Promise<void>>();
   const again = new Set<string>();
   async function run(id: string): Promise<void> {
-    do again.delete(id);
-    while (!(await engine.turn(id)).over && again.has(id));
+    for (;;) {
+      again.delete(id);
+      const turn = await engine.turn(id);
+      if (turn.over || (turn.lookAgainMs > 0 && !again.has(id))) return;
+    }
   }
   const look = (id: string): void => {
     again.add(id);
