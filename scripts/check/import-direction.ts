@@ -24,14 +24,14 @@ const MAY_START: Record<string, string[]> = {
 const SERVER_LAYERS = [
   ['config.ts', 'server-identity.ts'],
   ['db'],
-  ['engine', 'events', 'http', 'auth'],
+  ['engine', 'events', 'http', 'auth', 'fleet'],
   ['workers'],
   ['projects'],
   ['tasks'],
 ];
 
 /** What speaks of the server as a whole or puts it together: may import every subject, and no subject imports it. */
-const SERVER_TOP = ['app.ts', 'loop-delay.ts', 'main.ts', 'server-handlers.ts'];
+const SERVER_TOP = ['app.ts', 'loop-delay.ts', 'main.ts', 'other-servers.ts', 'server-handlers.ts'];
 
 const thisFile = 'scripts/check/import-direction.ts';
 

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import path, { join } from 'node:path';
 import type { Logger } from 'pino';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { ensureOwnerToken } from './auth/owner-token.ts';
@@ -12,6 +12,9 @@ import { migrate } from './db/migrate.ts';
 import { type DurableEngine, openDurableEngine } from './engine/durable-engine.ts';
 import { eventHandlers } from './events/event-handlers.ts';
 import { createEventTail } from './events/event-tail.ts';
+import { agreeWithFleet } from './fleet/agree.ts';
+import { joinFleet } from './fleet/fleet.ts';
+import { listLeases } from './fleet/lease-sql.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { watchLoopDelay } from './loop-delay.ts';
 import { createBlobStore } from './projects/blob-store.ts';
@@ -22,8 +25,9 @@ import { createProjectHandlers } from './projects/project-handlers.ts';
 import { createUploadPack } from './projects/upload-pack.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { readServerId } from './server-identity.ts';
+import { openOtherServers } from './other-servers.ts';
 import { openAttemptBook } from './tasks/attempt-book.ts';
-import { createCheckpoints } from './tasks/checkpoints.ts';
+import { type CheckpointRequest, createCheckpoints } from './tasks/checkpoints.ts';
 import { startTaskEngine } from './tasks/task-engine.ts';
 import { taskHandlers } from './tasks/task-handlers.ts';
 import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
@@ -33,6 +37,7 @@ import { createLocalTransport } from './workers/transports/local-transport.ts';
 import { createSshTransport } from './workers/transports/ssh-transport.ts';
 import { workerHandlers } from './workers/worker-handlers.ts';
 import { createWorkerRegistry } from './workers/worker-registry.ts';
+import { freeWorkers } from './workers/worker-sql.ts';
 
 /** How often a PostgreSQL of our own is looked after. */
 const DATABASE_CHECK_MS = 1_000;
@@ -50,6 +55,8 @@ export interface AppOptions {
   config: ServerConfig;
   version: string;
   log: Logger;
+  /** Another server has taken over from this one: nothing it still does is written, and it must be started anew. */
+  onLost(): void;
 }
 
 /** Puts the server together and starts it. Returns when the API answers; workers are dialled meanwhile. */
@@ -65,7 +72,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   }
 }
 
-async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config, version, log }: AppOptions): Promise<App> {
+async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config, version, log, onLost }: AppOptions): Promise<App> {
   const { dataFolder } = config;
   const settings = config.config;
   const startedAt = new Date();
@@ -77,22 +84,30 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   if (applied.length > 0) log.info({ applied }, 'migrated the database');
 
   const serverId = readServerId(dataFolder);
-  const db = openDb(databaseUrl, { maxConnections: settings.database.poolSize });
+  const storageFolder = settings.global.storageFolder === undefined ? dataFolder : path.resolve(dataFolder, settings.global.storageFolder);
+  await mkdir(storageFolder, { recursive: true, mode: 0o700 });
+  if (!postgres) await agreeWithFleet({ databaseUrl, serverId, secretBox, dataFolder, storageFolder });
+  const fleet = await joinFleet({ databaseUrl, serverId, version, agentHash: bundle.hash, log, onLost });
+  const { session } = fleet;
+  const db = openDb(databaseUrl, { maxConnections: settings.database.poolSize, session });
   await ensureOwnerToken(db, dataFolder);
   // A database of our own has no other server to hear from.
   const others = postgres ? undefined : { listener: openListener(databaseUrl), notifier: createNotifier(db) };
+  const servers = others && openOtherServers({ db, fleet, log, version, ...others });
   const tail = createEventTail({ db, log, ...others });
   const wakeEvents = (): void => tail.wake();
 
-  const mirrors = createMirrors(join(dataFolder, 'repos'));
+  const mirrors = createMirrors(join(storageFolder, 'repos'), { owner: serverId });
   const projectFiles = createCommitFiles(mirrors);
-  const blobs = createBlobStore({ folder: join(dataFolder, 'blobs') });
+  const blobs = createBlobStore({ folder: join(storageFolder, 'blobs'), owner: serverId });
 
   const registry = createWorkerRegistry({
     db,
     log,
     serverId,
     secretBox,
+    others: servers,
+    localFolder: join(dataFolder, 'local'),
     wakeEvents,
     config: settings.workers,
     agentHash: bundle.hash,
@@ -112,6 +127,8 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   openEngine.promise.catch(() => {});
   const tasks = startTaskEngine({
     db,
+    serverId,
+    isFirst: fleet.isFirst,
     log,
     wakeEvents,
     projectFiles,
@@ -122,7 +139,12 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     engine: openEngine.promise,
   });
   const { context, startDriver } = tasks;
-  const checkpoints = createCheckpoints({ ...context, refs: createCheckpointRefs(mirrors) });
+  const checkpoints = createCheckpoints({
+    ...context,
+    refs: createCheckpointRefs(mirrors),
+    ...(servers && { ask: (server, request, withinMs) => servers.ask(server, 'checkpoint.take', request, withinMs) }),
+  });
+  servers?.serve('checkpoint.take', (request: CheckpointRequest) => checkpoints.takeOfAttempt(request));
   const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
 
   const loopDelay = watchLoopDelay();
@@ -147,6 +169,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       ...taskHandlers({
         ...context,
         workers: registry,
+        isDraining: fleet.isDraining,
         startDriver,
         checkpoints,
         lostAfterMs: settings.workers.lostAfterMs,
@@ -157,8 +180,9 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     },
   });
   url = await http.listen(settings.clients.port);
+  await fleet.announce(url);
 
-  const engine = openDurableEngine({ databaseUrl, serverId, log, turn: (driver) => tasks.turn(driver) });
+  const engine = openDurableEngine({ databaseUrl, serverId, session, log, turn: (driver) => tasks.turn(driver) });
   engine.then(openEngine.resolve, openEngine.reject);
   await registry.start({
     book,
@@ -176,22 +200,40 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     },
   });
   const watch = postgres && watchDatabase(postgresFolder, db, log);
-  await engine;
+  const drivers = await engine;
+  const adopt = (): Promise<unknown> => drivers.adopt(async () => new Set((await listLeases(db)).map((lease) => lease.server_id)));
+  servers?.follow({ registry, adopt });
 
+  const stopWork = async (): Promise<void> => {
+    await registry.stop();
+    await tasks.stop();
+    await drivers.close();
+  };
   return {
     url,
     async close() {
       clearInterval(watch);
       loopDelay.stop();
+      // Others go on with it: until they have it, whoever asks is told so instead of finding nobody.
+      const isHandedOver = !fleet.isAlone();
+      await fleet.drain();
+      if (isHandedOver) {
+        await tasks.stopPlacing();
+        await registry.stop();
+        await freeWorkers(db, serverId);
+        servers?.tellChange();
+        await stopWork();
+      }
       await http.close();
-      await registry.stop();
-      await tasks.stop();
-      await (await engine).close();
+      if (!isHandedOver) await stopWork();
+      servers?.close();
       await book.drain();
       await mirrors.settled();
       await tail.close();
       await others?.notifier.drain();
       await others?.listener.close();
+      await fleet.release();
+      await fleet.close();
       await db.close();
       await postgres?.stop();
     },

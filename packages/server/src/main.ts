@@ -11,6 +11,9 @@ import { startApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { lockDataFolder } from './db/data-folder-lock.ts';
 
+/** What is not handed over by then is taken over, as after a crash. */
+const END_WITHIN_MS = 20_000;
+
 try {
   await run();
 } catch (error) {
@@ -29,17 +32,29 @@ async function run(): Promise<void> {
   chmodSync(dataFolder, process.getuid?.() === 0 ? 0o711 : 0o700);
   const lock = lockDataFolder(dataFolder, { what: 'a helix server' });
   const log = pino({ level: config.config.global.logLevel, base: undefined }, destination({ fd: 2, sync: false }));
-  const app = await startApp({ config, version: packageFile.version, log });
+  let isEnding = false;
+  const startAnew = (): void => {
+    if (isEnding) return;
+    isEnding = true;
+    log.warn('starting anew, as after a crash');
+    lock.release();
+    if (process.execve === undefined) process.exit(ERROR_CODES['server.lease_lost'].exit);
+    process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], process.env);
+  };
+  const app = await startApp({ config, version: packageFile.version, log, onLost: startAnew });
   const addressFile = join(dataFolder, 'server.json');
   writeFileSync(addressFile, `${JSON.stringify({ url: app.url, pid: process.pid, version: packageFile.version })}\n`);
   process.stdout.write(`listening on ${app.url}\n`);
   log.info({ url: app.url }, 'listening');
 
-  let isEnding = false;
   const end = async (signal: string): Promise<void> => {
     if (isEnding) return;
     isEnding = true;
     log.info({ signal }, 'ending');
+    setTimeout(() => {
+      log.error(`the server did not end within ${END_WITHIN_MS} ms`);
+      process.exit(1);
+    }, END_WITHIN_MS).unref();
     await app.close();
     rmSync(addressFile, { force: true });
     lock.release();

@@ -6,7 +6,7 @@ import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
 import { WORKER_ADMISSIONS } from '../worker/worker-state.ts';
 import { ROUTE_PATHS } from './route-paths.ts';
-import { checkpointView, connectivityEventView, projectView, serverView, taskDetail, taskView, workerView } from './views.ts';
+import { checkpointView, connectivityEventView, projectView, serverMemberView, serverView, taskDetail, taskView, workerView } from './views.ts';
 
 /** What a body is, where it is not JSON. */
 export type RawBody = 'application/octet-stream' | 'application/xml' | 'text/plain' | 'text/event-stream';
@@ -46,6 +46,10 @@ export const ROUTES = {
     summary: 'The configuration in force and where each value came from; secrets are left out',
     answer: z.object({ values: z.array(z.object({ key: z.string(), value: z.unknown(), origin: z.string() })) }),
     status: 200, errors: [],
+  },
+  'servers.list': {
+    ...ROUTE_PATHS['servers.list'], tag: 'server', summary: 'The servers that share the database, oldest first',
+    answer: z.object({ items: z.array(serverMemberView) }), status: 200, errors: [],
   },
   'workers.list': {
     ...ROUTE_PATHS['workers.list'], tag: 'workers', summary: 'All workers of the pool',

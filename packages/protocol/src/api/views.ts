@@ -133,4 +133,16 @@ export const serverView = z.object({
   tasks: z.record(z.string(), z.number().int()).describe('Unsettled root tasks by state'),
   loopDelayP99Ms: z.number().describe('How late the event loop of the server is: 99th percentile of the last 10 to 20 seconds'),
 });
+export const serverMemberView = z.object({
+  id: z.string(),
+  url: z.string().describe('Where it answers; empty until it does'),
+  version: z.string(),
+  state: z.enum(['live', 'draining', 'lost']).describe('draining: takes nothing new; lost: its lease has run out'),
+  host: z.string(),
+  since: time.describe('When it was started'),
+  workers: z.number().int().describe('Workers whose link it holds'),
+  isAnswering: z.boolean().describe('Whether this is the server that was asked'),
+});
+export type ServerMemberView = z.infer<typeof serverMemberView>;
+
 export type ServerView = z.infer<typeof serverView>;

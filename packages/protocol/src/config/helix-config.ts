@@ -30,6 +30,10 @@ export const helixConfig = z.strictObject({
   global: z
     .strictObject({
       dataFolder: z.string().optional().describe('Where the server keeps its state'),
+      storageFolder: z
+        .string()
+        .optional()
+        .describe('Where repositories, checkpoints and archives lie; several servers of one database share it. The data folder when absent'),
       logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
     })
     .prefault({}),

@@ -3,6 +3,7 @@ import pg from 'pg';
 import { columnTypes } from './column-types.ts';
 import { asUnavailable, isDeadlock, isStalePlan } from './connection-loss.ts';
 import { connectionUrl } from './connection-url.ts';
+import type { DatabaseSession } from './database-session.ts';
 
 /** The database, or one transaction in it: a function that takes a `Db` works in both. */
 export interface Db {
@@ -29,6 +30,8 @@ export interface Db {
 export interface DbOptions {
   /** Default 10. */
   maxConnections?: number;
+  /** What its connections belong to; absent: nothing. */
+  session?: DatabaseSession | undefined;
 }
 
 /** A deadlock is resolved for all but one of those in it: so many in a row are a fault. */
@@ -36,16 +39,7 @@ const TRIES_AFTER_DEADLOCKS = 5;
 
 /** Connects when first used. Unqualified names mean our schema `helix`. */
 export function openDb(url: string, options: DbOptions = {}): Db {
-  const pool = new pg.Pool({
-    connectionString: connectionUrl(url),
-    max: options.maxConnections ?? 10,
-    connectionTimeoutMillis: 10_000,
-    idleTimeoutMillis: 60_000,
-    keepAlive: true,
-    types: columnTypes,
-  });
-  // An idle connection that dies is replaced at the next use; without a listener it would end the process.
-  pool.on('error', () => {});
+  const pool = openPool(connectionUrl(url), { types: columnTypes }, options);
 
   const withClient = async <T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
     const client = await pool.connect().catch((error: unknown) => {
@@ -89,6 +83,27 @@ export function openDb(url: string, options: DbOptions = {}): Db {
     afterCommit: (act) => act(),
     close: () => pool.end(),
   };
+}
+
+/** A pool of connections that belong to a session; for what is not a `Db`. */
+export function openPool(url: string, settings: pg.PoolConfig, { maxConnections = 10, session }: DbOptions): pg.Pool {
+  const pool = new pg.Pool({
+    ...settings,
+    connectionString: url,
+    max: maxConnections,
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    ...(session && {
+      application_name: session.name,
+      verify: (client, done) => {
+        session.admit(client).then(() => done(), done);
+      },
+    }),
+  });
+  // An idle connection that dies is replaced at the next use; without a listener it would end the process.
+  pool.on('error', () => {});
+  return pool;
 }
 
 /** Connections that are lost, or hold a plan that is: they do not go back into the pool. */

@@ -1,5 +1,7 @@
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import type { ServerId } from '@helixcode/protocol/ids';
+import type { DatabaseSession } from '../db/database-session.ts';
+import { openPool } from '../db/db.ts';
 
 /**
  * What a driver says after looking at its subject: it is over, or it wants to look again. During `restMs` after a turn it
@@ -18,6 +20,11 @@ export interface DurableEngine {
   wake(id: string, options?: { isUrgent?: boolean }): void;
   /** Stops the driver between two turns; its subject stays as it is. */
   cancel(id: string): Promise<void>;
+  /**
+   * Takes over the drivers of servers that are not there any more.
+   * @param listLiving those that are, asked after the drivers were listed
+   */
+  adopt(listLiving: () => Promise<ReadonlySet<ServerId>>): Promise<number>;
   /** Drivers end at their next turn and go on after the next start; returns when none is under way. */
   close(): Promise<void>;
 }
@@ -27,6 +34,10 @@ export interface DurableEngine {
  * recovers a driver of another version.
  */
 const DRIVER_VERSION = '1';
+/** Connections of the library. */
+const POOL_SIZE = 6;
+/** A driver of another server is woken at most this often. */
+const FAR_WAKE_PAUSE_MS = 50;
 /** How long a driver may take to notice a wake-up that was lost with a crash. */
 const LONGEST_WAIT_MS = 60_000;
 const PAUSE_AFTER_FAILURE_MS = 1_000;
@@ -36,6 +47,8 @@ export interface DurableEngineOptions {
   databaseUrl: string;
   /** Stable over restarts and unique among servers: what a crashed server left is recovered under its id. */
   serverId: ServerId;
+  /** What its connections belong to. */
+  session?: DatabaseSession | undefined;
   /** One turn of the driver `id`. What it throws is logged, and the turn is tried again. */
   turn(id: string): Promise<Turn>;
   log: {
@@ -48,10 +61,12 @@ export interface DurableEngineOptions {
 /** Opens the engine; its own tables live in the schema `dbos` of the same database. One engine a process. */
 export async function openDurableEngine(options: DurableEngineOptions): Promise<DurableEngine> {
   const { log } = options;
+  const settings = { idle_in_transaction_session_timeout: LONGEST_WAIT_MS };
+  const pool = openPool(options.databaseUrl, settings, { maxConnections: POOL_SIZE, session: options.session });
   DBOS.setConfig({
     name: 'helixcode',
     systemDatabaseUrl: options.databaseUrl,
-    systemDatabasePoolSize: 6,
+    systemDatabasePool: pool,
     applicationVersion: DRIVER_VERSION,
     executorID: options.serverId,
     logger: {
@@ -64,8 +79,10 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
 
   async function takeTurn(id: string): Promise<Turn> {
     wakesUnderWay.delete(id);
+    drivenHere.add(id);
     try {
       const turn = await options.turn(id);
+      if (turn.over) drivenHere.delete(id);
       if (!turn.over && turn.restMs !== undefined) restsUntilMs.set(id, performance.now() + turn.restMs);
       else restsUntilMs.delete(id);
       return turn;
@@ -75,6 +92,8 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
     }
   }
 
+  /** Drivers whose turns are taken in this process. */
+  const drivenHere = new Set<string>();
   // A wake-up under way to a driver that has not looked yet makes further ones needless.
   const wakesUnderWay = new Set<string>();
   const restsUntilMs = new Map<string, number>();
@@ -86,6 +105,23 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
       // The driver is over, or the database is away: a living one looks by itself when its wait is over.
       log.debug({ driver: id, err: cause }, 'a wake-up did not reach its driver');
     });
+  }
+
+  /** Its turns are taken elsewhere, or not yet: nobody here sees when it looks. What comes during a pause is told at its end. */
+  const farWakes = new Map<string, { isAsked: boolean }>();
+  function wakeFar(id: string): void {
+    const pause = farWakes.get(id);
+    if (pause) {
+      pause.isAsked = true;
+      return;
+    }
+    farWakes.set(id, { isAsked: false });
+    sendWake(id);
+    setTimeout(() => {
+      const isAsked = farWakes.get(id)?.isAsked;
+      farWakes.delete(id);
+      if (isAsked) wakeFar(id);
+    }, FAR_WAKE_PAUSE_MS).unref();
   }
 
   const drive = DBOS.registerWorkflow(
@@ -107,6 +143,7 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
     },
     wake(id, { isUrgent = false } = {}) {
       const sleeper = sleepers.get(id);
+      if (!drivenHere.has(id)) return wakeFar(id);
       if (wakesUnderWay.has(id) && !(isUrgent && sleeper)) return;
       wakesUnderWay.add(id);
       clearTimeout(sleeper);
@@ -121,9 +158,17 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
     async cancel(id) {
       await DBOS.cancelWorkflow(id);
     },
+    async adopt(listLiving) {
+      const pending = await DBOS.listWorkflows({ status: 'PENDING', workflowName: 'drive', loadInput: false, loadOutput: false });
+      const living = await listLiving();
+      const ids = pending.filter(({ executorId }) => !living.has(executorId as ServerId)).map(({ workflowID }) => workflowID);
+      if (ids.length > 0) await DBOS.resumeWorkflows(ids);
+      return ids.length;
+    },
     async close() {
       for (const sleeper of sleepers.values()) clearTimeout(sleeper);
       await DBOS.shutdown({ workflowCompletionTimeoutMS: 300 });
+      await pool.end();
     },
   };
 }

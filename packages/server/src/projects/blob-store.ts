@@ -21,6 +21,8 @@ export interface BlobStore extends Pick<WorkerServices, 'readBlob' | 'writeBlob'
 
 export interface BlobStoreOptions {
   folder: string;
+  /** Whose unfinished blobs are cleared away: the folder may be shared. */
+  owner?: string;
   /** How long one worker may take to make a blob before the next that waits is asked; over the longest set-up. */
   produceWithinMs?: number;
 }
@@ -36,9 +38,10 @@ const KEY = /^[A-Za-z0-9][A-Za-z0-9._-]{1,199}$/;
 const UNFINISHED = '.new-';
 const CONTENT_HASH = /^[0-9a-f]{64}$/;
 
-export function createBlobStore({ folder, produceWithinMs = 30 * 60_000 }: BlobStoreOptions): BlobStore {
+export function createBlobStore({ folder, owner = '', produceWithinMs = 30 * 60_000 }: BlobStoreOptions): BlobStore {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(folder)) if (name.startsWith(UNFINISHED)) rmSync(path.join(folder, name), { force: true });
+  const ofOurs = `${UNFINISHED}${owner}-`;
+  for (const name of readdirSync(folder)) if (name.startsWith(ofOurs)) rmSync(path.join(folder, name), { force: true });
   const productions = new Map<string, Production>();
 
   const fileOf = (key: string): string => {
@@ -107,7 +110,7 @@ export function createBlobStore({ folder, produceWithinMs = 30 * 60_000 }: BlobS
       // A sender that goes away before its bytes are read: `pipeline` tells it when its turn comes.
       content.on('error', () => {});
       await mkdir(path.dirname(file), { recursive: true });
-      const unfinished = path.join(folder, `${UNFINISHED}${randomBytes(8).toString('hex')}`);
+      const unfinished = path.join(folder, `${ofOurs}${randomBytes(8).toString('hex')}`);
       const hash = createHash('sha256');
       const hashing = new Transform({
         transform(chunk: Buffer, _encoding, done) {

@@ -41,11 +41,15 @@ export interface Mirrors {
   settled(): Promise<void>;
 }
 
-/** @param folder of all mirrors; made when absent, and cleared of mirrors that were never finished */
-export function createMirrors(folder: string): Mirrors {
+/**
+ * @param folder of all mirrors; made when absent, and cleared of mirrors that were never finished
+ * @param owner whose unfinished mirrors those are: the folder may be shared
+ */
+export function createMirrors(folder: string, { owner = '' }: { owner?: string } = {}): Mirrors {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const beingMade = `${BEING_MADE}${owner}-`;
   for (const name of readdirSync(folder)) {
-    if (name.startsWith(BEING_MADE)) rmSync(path.join(folder, name), { recursive: true, force: true });
+    if (name.startsWith(beingMade)) rmSync(path.join(folder, name), { recursive: true, force: true });
   }
   const git = createGit(folder);
   const queues = new Map<ProjectId, Promise<unknown>>();
@@ -62,7 +66,7 @@ export function createMirrors(folder: string): Mirrors {
 
   /** `fill` sees the new repository before anybody else can. */
   const make = async <T>(project: ProjectId, format: ObjectFormat, fill: (gitDir: string) => Promise<T>): Promise<T> => {
-    const unfinished = path.join(folder, `${BEING_MADE}${project}-${randomBytes(4).toString('hex')}`);
+    const unfinished = path.join(folder, `${beingMade}${project}-${randomBytes(4).toString('hex')}`);
     try {
       await initialise(git, unfinished, format);
       const result = await fill(unfinished);
@@ -90,7 +94,11 @@ export function createMirrors(folder: string): Mirrors {
     async ensure(project, format) {
       if (existsSync(folderOf(project))) return;
       await exclusively(project, async () => {
-        if (!existsSync(folderOf(project))) await make(project, format, async () => {});
+        if (existsSync(folderOf(project))) return;
+        await make(project, format, async () => {}).catch((error: unknown) => {
+          // Another server that shares the folder was quicker.
+          if (!existsSync(folderOf(project))) throw error;
+        });
       });
     },
 

@@ -8,12 +8,15 @@ import type { JobBook, JobOrder, OutputPiece } from '../workers/job-book.ts';
 import {
   type AttemptStanding,
   completeAttempts,
+  endRouting,
   insertOutput,
+  listCancelsFor,
   listWantedJobs,
   loseAttempts,
   type MovedAttempt,
   readStandings,
   takeReports,
+  takeRoutedAttempts,
 } from './attempt-sql.ts';
 import { readmit } from './continue-elsewhere.ts';
 import { settleAttempts } from './settle-attempts.ts';
@@ -37,7 +40,15 @@ export function openAttemptBook(
   });
 
   return {
-    wantedJobs: (worker) => listWantedJobs(context.db, worker),
+    async wantedJobs(worker) {
+      await endRouting(context.db, worker);
+      return listWantedJobs(context.db, worker);
+    },
+
+    async takeRouted(server) {
+      const [assign, cancel] = await Promise.all([takeRoutedAttempts(context.db, server), listCancelsFor(context.db, server)]);
+      return { assign, cancel };
+    },
 
     async takeReports(_worker, reports) {
       await Promise.all(reports.map((report) => reportBatch.add(report)));

@@ -1,10 +1,10 @@
 import type { ErrorFact } from '@helixcode/protocol/errors';
-import type { AttemptId, ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
+import type { AttemptId, ProjectId, ServerId, TaskId, WorkerId } from '@helixcode/protocol/ids';
 import { ATTEMPT_MOVES, type AttemptState, attemptStatesBefore, isOver } from '@helixcode/protocol/task/attempt-state';
 import type { TaskPolicy } from '@helixcode/protocol/task/task-spec';
-import type { JobReport } from '@helixcode/protocol/worker/job';
+import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import type { Db } from '../db/db.ts';
-import type { OutputPiece, WantedJob } from '../workers/job-book.ts';
+import type { OutputPiece, RoutedOrders, WantedJob } from '../workers/job-book.ts';
 import { jobOfAttempt } from './attempt-job.ts';
 import type { AttemptRow, RestorePoint } from './task-row.ts';
 
@@ -20,11 +20,13 @@ export interface NewAttempt {
   restore: RestorePoint | null;
 }
 
-export async function insertAttempts(db: Db, attempts: NewAttempt[]): Promise<void> {
+/** @param server who places them: what goes to a worker of another one is left for that one to send */
+export async function insertAttempts(db: Db, server: ServerId, attempts: NewAttempt[]): Promise<void> {
   await db.query(
-    `insert into task_attempts (id, task_id, number, worker_id, state, is_copy, restore)
-     select id, task_id, number, worker_id, 'assigned', is_copy, restore::jsonb
-       from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::boolean[], $6::text[]) as n(id, task_id, number, worker_id, is_copy, restore)`,
+    `insert into task_attempts (id, task_id, number, worker_id, state, is_copy, restore, to_send)
+     select n.id, task_id, number, worker_id, 'assigned', is_copy, restore::jsonb, w.server_id is distinct from $7
+       from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::boolean[], $6::text[]) as n(id, task_id, number, worker_id, is_copy, restore)
+       join workers w on w.id = n.worker_id`,
     [
       attempts.map((attempt) => attempt.id),
       attempts.map((attempt) => attempt.task),
@@ -32,8 +34,43 @@ export async function insertAttempts(db: Db, attempts: NewAttempt[]): Promise<vo
       attempts.map((attempt) => attempt.worker),
       attempts.map((attempt) => attempt.isCopy),
       attempts.map((attempt) => (attempt.restore ? JSON.stringify(attempt.restore) : null)),
+      server,
     ],
   );
+}
+
+/** Takes the attempts that other servers have placed on workers of this one. */
+export async function takeRoutedAttempts(db: Db, server: ServerId): Promise<RoutedOrders['assign']> {
+  const { rows } = await db.query<{
+    worker: WorkerId;
+    attempt: AttemptId;
+    spec: JobSpec;
+    policy: TaskPolicy;
+    restore: RestorePoint | null;
+  }>(
+    `update task_attempts a set to_send = false
+       from workers w, distributed_tasks t
+      where a.to_send and w.id = a.worker_id and w.server_id = $1 and t.id = a.task_id
+        and not a.is_complete and a.state = 'assigned' and not a.cancel_asked
+      returning a.worker_id as worker, a.id as attempt, t.job as spec, t.policy, a.restore`,
+    [server],
+  );
+  return rows.map(({ policy, restore, spec, ...routed }) => ({ ...routed, spec: jobOfAttempt(spec, policy, restore) }));
+}
+
+/** Attempts on workers of a server that should stop and have not said yet that they did. */
+export async function listCancelsFor(db: Db, server: ServerId): Promise<RoutedOrders['cancel']> {
+  const { rows } = await db.query<{ worker: WorkerId; attempt: AttemptId }>(
+    `select a.worker_id as worker, a.id as attempt from task_attempts a join workers w on w.id = a.worker_id
+      where a.cancel_asked and not a.is_complete and w.server_id = $1`,
+    [server],
+  );
+  return rows;
+}
+
+/** A link that begins is told of all that is wanted: nothing is left to send beside it. */
+export async function endRouting(db: Db, worker: WorkerId): Promise<void> {
+  await db.query(`update task_attempts set to_send = false where worker_id = $1 and to_send`, [worker]);
 }
 
 /** Jobs that hold a slot or wait for one on a worker. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { CheckpointView } from '@helixcode/protocol/api/views';
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
-import type { AttemptId, TaskId } from '@helixcode/protocol/ids';
+import type { AttemptId, ServerId, TaskId } from '@helixcode/protocol/ids';
 import { checkpointPolicy, type TaskPolicy } from '@helixcode/protocol/task/task-spec';
 import { type CheckpointHeader, type CheckpointLimits, checkpointHeader } from '@helixcode/protocol/worker/checkpoint';
 import { appendEvents } from '../events/event-log.ts';
@@ -37,6 +37,14 @@ export interface Checkpoints extends Pick<WorkerServices, 'storeCheckpoint' | 'm
    */
   take(task: TaskId, name: string | undefined): Promise<CheckpointView[]>;
   list(task: TaskId): Promise<CheckpointView[]>;
+  /** The same of one attempt on a worker that this server holds, for another server. */
+  takeOfAttempt(request: CheckpointRequest): Promise<CheckpointView>;
+}
+
+/** What one server asks of the one that holds the worker. */
+export interface CheckpointRequest {
+  attempt: AttemptId;
+  name?: string | undefined;
 }
 
 interface Asked {
@@ -45,7 +53,10 @@ interface Asked {
 }
 
 export function createCheckpoints(
-  context: Pick<TaskContext, 'db' | 'pool' | 'log' | 'wakeEvents'> & { refs: CheckpointRefs },
+  context: Pick<TaskContext, 'db' | 'pool' | 'log' | 'wakeEvents'> & {
+    refs: CheckpointRefs;
+    ask?: (server: ServerId, request: CheckpointRequest, withinMs: number) => Promise<unknown>;
+  },
 ): Checkpoints {
   const { db, pool, refs } = context;
   const asked = new Map<string, Asked>();
@@ -54,6 +65,9 @@ export function createCheckpoints(
 
   async function takeOne(attempt: RecordableAttempt, name: string | undefined): Promise<CheckpointView> {
     const limits = limitsOf(attempt.policy);
+    const holder = pool.holderOf(attempt.worker_id);
+    // The request travels over its link, and so does the checkpoint.
+    if (holder) return (await context.ask?.(holder, { attempt: attempt.id, name }, limits.maxMs + TRAVEL_MS)) as CheckpointView;
     const request = randomUUID();
     const answer = Promise.withResolvers<CheckpointRow>();
     asked.set(request, { name, answer });
@@ -122,6 +136,12 @@ export function createCheckpoints(
       const recordable = newest.filter((attempt) => attempt.state === 'running' && attempt.job.workspace);
       if (recordable.length === 0) throw nothingToRecord(task, newest);
       return Promise.all(recordable.map((attempt) => takeOne(attempt, name)));
+    },
+
+    async takeOfAttempt({ attempt: id, name }) {
+      const attempt = await findLiveAttempt(db, id);
+      if (!attempt) throw noLongerWanted(id);
+      return takeOne(attempt, name);
     },
 
     async list(id) {

@@ -119,7 +119,7 @@ async function placeOnce(context: Omit<TaskContext, 'wakePlacement'>): Promise<{
     const leaves = await listReadyLeaves(tx, limit);
     isIdle = leaves.length === 0 && takenRows.length === 0;
     if (isIdle) return [];
-    if (leaves.length === 0) return copyStragglers(tx, workers, taken);
+    if (leaves.length === 0) return copyStragglers(context, tx, workers, taken);
 
     const { placements, waiting } = placeLeaves(
       leaves.map((leaf) => toPlaceable(leaf, context.leafTimes)),
@@ -203,6 +203,7 @@ async function startLeaves(
   }
   await insertAttempts(
     tx,
+    context.serverId,
     assigned.map((row) => row.attempt),
   );
   await appendEvents(tx, events);
@@ -211,7 +212,12 @@ async function startLeaves(
 }
 
 /** Nothing is queued and slots are idle: races a copy of what takes far longer than expected, on another worker. */
-async function copyStragglers(tx: TaskContext['db'], workers: readonly PoolWorker[], taken: TakenSlots): Promise<Assigned[]> {
+async function copyStragglers(
+  context: Pick<TaskContext, 'serverId'>,
+  tx: TaskContext['db'],
+  workers: readonly PoolWorker[],
+  taken: TakenSlots,
+): Promise<Assigned[]> {
   const byWorker = new Map(taken.byWorker);
   const idle = workers.filter(
     (worker) => worker.state === 'up' && worker.admission === 'open' && (byWorker.get(worker.id) ?? 0) < worker.slots,
@@ -257,6 +263,7 @@ async function copyStragglers(tx: TaskContext['db'], workers: readonly PoolWorke
     );
     await insertAttempts(
       tx,
+      context.serverId,
       assigned.map((row) => row.attempt),
     );
   }

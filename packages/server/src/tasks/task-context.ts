@@ -1,4 +1,4 @@
-import type { TaskId } from '@helixcode/protocol/ids';
+import type { ServerId, TaskId } from '@helixcode/protocol/ids';
 import type { Logger } from 'pino';
 import type { Db } from '../db/db.ts';
 import type { WorkerPool } from '../workers/worker-pool.ts';
@@ -7,6 +7,7 @@ import type { LeafTimes } from './leaf-times.ts';
 /** What the things that can happen to tasks need from around them. */
 export interface TaskContext {
   db: Db;
+  serverId: ServerId;
   pool: WorkerPool;
   leafTimes: LeafTimes;
   log: Logger;

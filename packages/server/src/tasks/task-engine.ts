@@ -6,7 +6,7 @@ import { createLeafTimes } from './leaf-times.ts';
 import { type PlacementLoop, startPlacement } from './place-tasks.ts';
 import { driverId, type TaskContext } from './task-context.ts';
 import type { TaskRow } from './task-row.ts';
-import { listDriven, listOverdue } from './task-sql.ts';
+import { findRound, listDriven, listOverdue } from './task-sql.ts';
 import { watchSilence } from './watch-silence.ts';
 
 /** How often deadlines are looked at, and drivers that nobody started are found. */
@@ -15,6 +15,8 @@ const SWEEP_MS = 1_000;
 export interface TaskEngine {
   context: TaskContext;
   turn(driver: string): Promise<Turn>;
+  /** Places nothing more: what is ready is left to other servers. */
+  stopPlacing(): Promise<void>;
   startDriver(task: Pick<TaskRow, 'id' | 'attempts'>): void;
   stop(): Promise<void>;
 }
@@ -24,8 +26,14 @@ export interface TaskEngine {
  * meanwhile); drivers asked for until then start when it is there.
  */
 export function startTaskEngine(
-  deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacement' | 'wakeDriver'> & { engine: Promise<DurableEngine>; lostAfterMs: number },
+  deps: Omit<DriverDeps, 'leafTimes' | 'wakePlacement' | 'wakeDriver'> & {
+    engine: Promise<DurableEngine>;
+    lostAfterMs: number;
+    /** Whether this server looks after what one of several must: deadlines, silent workers, drivers that nobody started. */
+    isFirst?: () => boolean;
+  },
 ): TaskEngine {
+  const isFirst = deps.isFirst ?? (() => true);
   /** Round of each driver this server has started: what a wake-up needs to name it. */
   const rounds = new Map<TaskId, number>();
   /** Subtasks that have ended, by their parent, and the count at which its resting driver is called back. */
@@ -39,7 +47,7 @@ export function startTaskEngine(
     wakePlacement: () => placement?.wake(),
     wakeDriver(task, ended) {
       const round = rounds.get(task);
-      if (round === undefined) return;
+      if (round === undefined) return wakeUnknown(task);
       const ends = (endsBelow.get(task) ?? 0) + (ended ?? 0);
       endsBelow.set(task, ends);
       const isUrgent = ended === undefined || ends >= (restsUntilEnds.get(task) ?? 0);
@@ -58,8 +66,25 @@ export function startTaskEngine(
       });
   }
 
+  /** Its driver was started by another server, or by an earlier life of this one. */
+  function wakeUnknown(task: TaskId): void {
+    findRound(deps.db, task)
+      .then((round) => {
+        if (round === undefined) return;
+        rounds.set(task, round);
+        context.wakeDriver(task);
+      })
+      .catch((error: unknown) => deps.log.debug({ err: error, task }, 'a driver was not woken and looks by itself later'));
+  }
+
   async function sweep(): Promise<void> {
-    for (const task of await listDriven(deps.db)) if (rounds.get(task.id) !== task.attempts) startDriver(task);
+    const known = [...rounds.keys()];
+    const driven = await listDriven(deps.db);
+    const living = new Set(driven.map(({ id }) => id));
+    // Those of other servers end unheard.
+    for (const id of known) if (!living.has(id)) for (const map of [rounds, endsBelow, restsUntilEnds]) map.delete(id);
+    if (!isFirst()) return;
+    for (const task of driven) if (rounds.get(task.id) !== task.attempts) startDriver(task);
     for (const { id, name } of await listOverdue(deps.db)) {
       const failure = {
         code: 'task.deadline_passed' as const,
@@ -81,7 +106,7 @@ export function startTaskEngine(
         sweeping = undefined;
       });
   }, SWEEP_MS);
-  const silence = watchSilence({ ...context, nameOfWorker: deps.nameOfWorker, lostAfterMs: deps.lostAfterMs });
+  const silence = watchSilence({ ...context, nameOfWorker: deps.nameOfWorker, lostAfterMs: deps.lostAfterMs, isFirst });
   deps.pool.onChange(() => {
     placement?.wake();
     silence.wake();
@@ -99,6 +124,11 @@ export function startTaskEngine(
       else restsUntilEnds.set(task, endsBefore + restEnds);
       if (turn.over) for (const known of [rounds, endsBelow, restsUntilEnds]) known.delete(task);
       return turn;
+    },
+    async stopPlacing() {
+      const loop = placement;
+      placement = undefined;
+      await loop?.stop();
     },
     async stop() {
       clearInterval(timer);

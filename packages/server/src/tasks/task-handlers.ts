@@ -21,6 +21,8 @@ export interface TaskHandlerDeps extends SilenceContext {
   workers: WorkerNames;
   checkpoints: Pick<Checkpoints, 'take' | 'list'>;
   startDriver(task: TaskRow): void;
+  /** Whether this server is about to end and hands over what it has. */
+  isDraining(): boolean;
   /** A stored archive by its hash; `undefined` when it is not there any more. */
   openBlob(key: string): Promise<Readable | undefined>;
 }
@@ -45,7 +47,13 @@ export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> 
   const view = (row: TaskSummaryRow) => viewTask(row, undefined, deps.workers);
 
   return {
-    'tasks.submit': async ({ body, user }) => view(await submitTask(deps, body, user)),
+    'tasks.submit': async ({ body, user }) => {
+      if (deps.isDraining())
+        throw new CodedError('server.draining', 'this server is about to end and takes no new tasks', {
+          next: 'try again, or ask another server of the same database',
+        });
+      return view(await submitTask(deps, body, user));
+    },
 
     'tasks.list': async ({ query }) => {
       const rows = await listRoots(db, {

@@ -240,6 +240,15 @@ export async function listDriven(db: Db): Promise<{ id: TaskId; attempts: number
   return rows;
 }
 
+/** Of a task with a driver that may still have something to do: which of its drivers that is. */
+export async function findRound(db: Db, task: TaskId): Promise<number | undefined> {
+  const { rows } = await db.query<{ attempts: number }>(
+    `select attempts from distributed_tasks where id = $1 and finished_at is null and not is_leaf`,
+    [task],
+  );
+  return rows[0]?.attempts;
+}
+
 const PLACEMENT_LOCK = 0x68_65_6c_01;
 
 /** Lets one server at a time place work; the lock ends with the transaction. */

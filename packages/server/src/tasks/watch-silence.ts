@@ -20,12 +20,16 @@ export type SilenceContext = TaskContext & {
  * Watches workers that are out of reach: what ran there starts elsewhere when its time is up, and a tree with a critical
  * part there is paused until the worker is back, its grace is over, or a person decides.
  */
-export function watchSilence(context: SilenceContext): { wake(): void; stop(): Promise<void> } {
+export function watchSilence(context: SilenceContext & { isFirst(): boolean }): { wake(): void; stop(): Promise<void> } {
   /** Whether the last look found something to watch; the first look is always made. */
   let isWatching = true;
   let looking: Promise<void> | undefined;
 
   const look = (): void => {
+    if (!context.isFirst()) {
+      isWatching = true;
+      return;
+    }
     const silent = context.pool.workers().filter((worker) => context.pool.silentMs(worker.id) > 0);
     if (looking || (!isWatching && silent.length === 0)) return;
     looking = lookOnce(

@@ -59,7 +59,7 @@ export async function openDialInDoor({ db, registry, bundle, heartbeatMs }: Dial
           [AGENT_HEADER]: bundle.hash,
           [AGENT_SHA256_HEADER]: sha256,
         },
-        enter: (stream) => registry.takeDialIn(worker.worker_id, stream, labels),
+        enter: (stream) => void registry.takeDialIn(worker.worker_id, stream, labels).catch((error: Error) => stream.destroy(error)),
         file: () => ({ body: agent, headers: { 'content-type': 'text/javascript' } }),
       };
     },

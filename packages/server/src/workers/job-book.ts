@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { ErrorFact } from '@helixcode/protocol/errors';
-import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
+import type { AttemptId, ServerId, WorkerId } from '@helixcode/protocol/ids';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 
 /** An attempt that a worker should know of, as the database has it. */
@@ -11,6 +11,12 @@ export interface WantedJob {
   cancelAsked: boolean;
   /** The worker has reported it before: where the worker no longer knows it, it is lost and must not be sent again. */
   hasStarted: boolean;
+}
+
+/** What another server has written down for a worker whose link is here. */
+export interface RoutedOrders {
+  assign: { worker: WorkerId; attempt: AttemptId; spec: JobSpec }[];
+  cancel: { worker: WorkerId; attempt: AttemptId }[];
 }
 
 export interface OutputPiece {
@@ -27,6 +33,8 @@ export interface OutputPiece {
 export interface JobBook {
   /** Attempts assigned to the worker that are not complete: sent again after each new link. */
   wantedJobs(worker: WorkerId): Promise<WantedJob[]>;
+  /** Takes what other servers have placed on workers of this one; nobody gets an assignment again. */
+  takeRouted(server: ServerId): Promise<RoutedOrders>;
   /**
    * Takes the worker's news. Repeats and late reports are harmless.
    * @returns `collect`: streams whose bytes are still to be fetched, with the offset stored so far; `forget`: the

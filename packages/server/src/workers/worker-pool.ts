@@ -1,10 +1,10 @@
-import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
+import type { AttemptId, ServerId, WorkerId } from '@helixcode/protocol/ids';
 import type { WorkerLoad } from '@helixcode/protocol/worker/capabilities';
 import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { WorkerAdmission, WorkerState } from '@helixcode/protocol/worker/worker-state';
 
-/** A worker as placement sees it: facts held in memory by the server that has its link. */
+/** A worker as placement sees it, whichever server has its link. */
 export interface PoolWorker {
   id: WorkerId;
   name: string;
@@ -17,11 +17,13 @@ export interface PoolWorker {
   warmProjects: ReadonlySet<string>;
 }
 
-/** What the tasks ask of the workers this server holds. */
+/** What the tasks ask of the workers, of all servers. */
 export interface WorkerPool {
   /** All workers that are not removed, whatever their state. */
   workers(): PoolWorker[];
-  /** Sends the job if the link is up; if not, it is sent by the next link (the book has it). */
+  /** Another server that holds the link of the worker, or should; `undefined`: this one does, or nobody. */
+  holderOf(worker: WorkerId): ServerId | undefined;
+  /** Sends the job if the link is up; if not, it is sent by the next link, or by the server that has the link (the book has it). */
   assign(worker: WorkerId, attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   /** Asks the worker to stop the job; safe to repeat. */
   cancel(worker: WorkerId, attempt: AttemptId, graceMs: number): void;

@@ -1,5 +1,5 @@
 import type { ErrorFact } from '@helixcode/protocol/errors';
-import type { WorkerId } from '@helixcode/protocol/ids';
+import type { ServerId, WorkerId } from '@helixcode/protocol/ids';
 import type { MachineFacts } from '@helixcode/protocol/worker/capabilities';
 import type { WorkerAdmission, WorkerState } from '@helixcode/protocol/worker/worker-state';
 
@@ -33,6 +33,12 @@ export interface WorkerRow {
   labels: string[];
   facts: MachineFacts | null;
   agent: string | null;
+  /** The server that holds its link, or did when it was last there. */
+  server_id: ServerId | null;
+  /** Of a local worker: the server that made it, the machine it lives on, and its folder there. */
+  home_server: ServerId | null;
+  host: string | null;
+  home: string | null;
   created_at: Date;
 }
 

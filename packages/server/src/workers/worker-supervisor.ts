@@ -12,7 +12,7 @@ import type { SeenHostKey, WorkerTransport } from './transports/worker-transport
 import { openWorkerLink, type Welcome, type WorkerLink } from './worker-link.ts';
 import { moveWorker } from './worker-moves.ts';
 import type { HostKeyRow, WorkerRow } from './worker-row.ts';
-import { acceptHostKey, beginEpoch, noteHostKey, setFacts, setReason } from './worker-sql.ts';
+import { acceptHostKey, beginEpoch, noteHostKey, setFacts, setReason, type WorkerStanding } from './worker-sql.ts';
 
 /** What waits for a person: dialling again by itself would change nothing, or do harm. */
 const BLOCKING: ReadonlySet<ErrorCode> = new Set([
@@ -58,10 +58,15 @@ export interface SupervisorContext {
   changed(): void;
   /** It has been silent for too long. */
   whenLost(worker: WorkerId, reason: LostReason, isRemoved: boolean): Promise<void>;
-  noteBeat(worker: WorkerId, load: WorkerLoad): void;
+  noteBeat(worker: WorkerId, load: WorkerLoad, warmProjects: readonly string[]): void;
+  /** Whether that agent is given out by a server of a newer release that is there too: the newer one stays. */
+  isNewerAgent(agent: string): boolean;
 }
 
-/** Keeps the link to one worker: dials, tells the books how it goes, and dials again. */
+/**
+ * One worker. Where this server holds it: keeps the link, dials, tells the books how it goes, and dials again. Where
+ * another one does: what that one has written of it last.
+ */
 export class WorkerSupervisor {
   row: WorkerRow;
   hostKeys: HostKeyRow[];
@@ -80,6 +85,8 @@ export class WorkerSupervisor {
   /** Moves are made one after the other, in the order of what happened. */
   #moves: Promise<unknown> = Promise.resolve();
   #silentSinceMs = performance.now();
+  /** Another server holds it. */
+  #isMirror = false;
   #failures = 0;
   #upgrades = 0;
 
@@ -97,11 +104,43 @@ export class WorkerSupervisor {
 
   /** How long nothing has been heard of it in milliseconds; 0 while it has a link. */
   get silentMs(): number {
-    return this.#link ? 0 : performance.now() - this.#silentSinceMs;
+    return this.isConnected ? 0 : performance.now() - this.#silentSinceMs;
+  }
+
+  /** Whether there is a link to it, from whichever server. */
+  get isConnected(): boolean {
+    return this.#isMirror ? this.row.state === 'up' || this.row.state === 'degraded' : this.#link !== undefined;
   }
 
   get slots(): number {
     return this.row.slots ?? this.row.facts?.cores ?? 1;
+  }
+
+  /** Takes over what the server that holds it has written of it. */
+  mirror(standing: WorkerStanding): void {
+    this.#isMirror = true;
+    this.#takeStanding(standing);
+  }
+
+  /** From now on this server holds it. */
+  hold(standing: WorkerStanding): void {
+    this.#isMirror = false;
+    this.#takeStanding(standing);
+  }
+
+  /** What others than its holder may change: how it is reached and what it may be given. */
+  takeSettings({ address, admission, slots, labels }: WorkerRow): void {
+    this.row = { ...this.row, address, admission, slots, labels };
+    this.#refreshLabels();
+  }
+
+  #takeStanding({ silent_ms, load, seen_at, warm_projects, is_held: _, ...row }: WorkerStanding): void {
+    this.row = row;
+    this.load = load ?? undefined;
+    this.lastSeenAt = seen_at ?? undefined;
+    this.warmProjects = new Set(warm_projects);
+    this.#silentSinceMs = performance.now() - (silent_ms ?? 0);
+    this.#refreshLabels();
   }
 
   start(): void {
@@ -148,7 +187,7 @@ export class WorkerSupervisor {
   move(command: WorkerCommand, reason?: ErrorFact): Promise<void> {
     const made = this.#moves.then(async () => {
       const { db, log, wakeEvents, changed } = this.#context;
-      const move = await moveWorker(db, this.row.id, command, reason);
+      const move = await moveWorker(db, this.row.id, this.#context.serverId, command, reason);
       if (!move) return;
       this.row = { ...this.row, state: move.to, reason: reason ?? null };
       log.info(
@@ -275,7 +314,8 @@ export class WorkerSupervisor {
   }
 
   #shouldUpgrade({ agent }: Welcome): boolean {
-    if (agent === this.#context.agentHash || this.#upgrades >= UPGRADES_IN_A_ROW) return false;
+    const { agentHash, isNewerAgent } = this.#context;
+    if (agent === agentHash || this.#upgrades >= UPGRADES_IN_A_ROW || isNewerAgent(agent)) return false;
     this.#upgrades += 1;
     return true;
   }
@@ -294,7 +334,7 @@ export class WorkerSupervisor {
     this.load = load;
     this.lastSeenAt = new Date();
     this.warmProjects = new Set(warmProjects);
-    this.#context.noteBeat(this.row.id, load);
+    this.#context.noteBeat(this.row.id, load, warmProjects);
   }
 
   async #takeHostKey(key: SeenHostKey): Promise<void> {

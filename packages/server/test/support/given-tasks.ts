@@ -40,6 +40,7 @@ export async function givenTasks({ db }: TestDatabase): Promise<GivenTasks> {
   const turns = turnsInProcess(() => engine);
   const engine: TaskEngine = startTaskEngine({
     db,
+    serverId: newId('server'),
     pool,
     nameOfWorker,
     lostAfterMs,
@@ -117,6 +118,7 @@ function turnsInProcess(engine: () => TaskEngine): DurableEngine {
     start: async (id) => look(id),
     wake: look,
     cancel: async () => {},
+    adopt: async () => 0,
     close: async () => void (await Promise.all(running.values())),
   };
 }

@@ -61,6 +61,7 @@ export function givenMemoryBook(): MemoryBook {
       [...attempts].flatMap(([attempt, { worker: of, spec, cancelAsked, isComplete, report }]) =>
         of === worker && !isComplete ? [{ attempt, spec, cancelAsked, hasStarted: report !== undefined }] : [],
       ),
+    takeRouted: async () => ({ assign: [], cancel: [] }),
     secretsOf: async () => ({}),
 
     async takeReports(_worker, reports) {

@@ -22,6 +22,7 @@ export function givenRecordingPool(): RecordingPool {
     assigned: [],
     cancelled: [],
     workers: () => workers,
+    holderOf: () => undefined,
     assign(worker, attempt, spec) {
       pool.assigned.push({ worker, attempt, spec });
       for (const wake of waiting.splice(0)) wake();

@@ -54,6 +54,7 @@ export async function givenRegistry(options: TestRegistryOptions): Promise<TestR
     config,
     transports: { ssh: nowhere, local: nowhere, 'dial-in': createDialInTransport(1_000), ...options.transports },
     secretBox: await openSecretBox(options.folder),
+    localFolder: options.folder,
     agentHash: options.agentHash ?? 'simulated',
     wakeEvents: () => {},
   });

@@ -42,6 +42,7 @@ beforeEach(async () => {
   };
   engine = startTaskEngine({
     db: database.db,
+    serverId: newId('server'),
     pool,
     log: pino({ level: 'silent' }),
     outputLimitBytes: 2 ** 20,
@@ -88,7 +89,7 @@ function turnsInProcess(): DurableEngine {
         }),
       );
   };
-  return { start: async (id) => look(id), wake: look, cancel: async () => {}, close: async () => {} };
+  return { start: async (id) => look(id), wake: look, cancel: async () => {}, adopt: async () => 0, close: async () => {} };
 }
 
 const submit = (input: TaskSubmissionInput): Promise<TaskRow> =>

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rm, rmdir } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { hostname, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -20,7 +20,8 @@ export interface LocalTransportOptions {
 
 /** Reaches the daemon of a worker on the server's own machine by its socket, starting it where none answers. */
 export function createLocalTransport({ bundle, folder }: LocalTransportOptions): WorkerTransport {
-  const homeOf = (worker: WorkerRow): string => worker.address.folder ?? join(folder, worker.name);
+  const homeOf = (worker: WorkerRow): string => worker.home ?? worker.address.folder ?? join(folder, worker.name);
+  const isHere = (worker: WorkerRow): boolean => worker.host === null || worker.host === hostname();
 
   return {
     async connect({ worker }, ears, signal) {
@@ -35,12 +36,21 @@ export function createLocalTransport({ bundle, folder }: LocalTransportOptions):
 
     async uninstall({ worker }) {
       const home = homeOf(worker);
+      if (!isHere(worker))
+        throw new CodedError('worker.unreachable', `${worker.name} is a local worker on ${worker.host}, which this server does not run on`);
       await promisify(execFile)(process.execPath, [bundle.path, 'stop', '--ns', worker.id], { env: environmentOf(home) });
       const own = dirname(socketPaths(home, worker.id)[0] ?? '');
       await rm(own, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
       // A folder that a person named may hold more than the worker: only what is empty goes.
       if (worker.address.folder === undefined) await rm(home, { recursive: true, force: true });
       else for (const folder of [dirname(own), dirname(dirname(own)), home]) await rmdir(folder).catch(() => {});
+    },
+
+    // Who may enter the folder of a user's own processes is that user, on that machine.
+    async mayTakeOver(worker) {
+      if (!isHere(worker)) return false;
+      const found = await stat(homeOf(worker)).catch(() => undefined);
+      return found !== undefined && found.uid === userInfo().uid;
     },
 
     addressOf: homeOf,

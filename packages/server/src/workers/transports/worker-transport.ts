@@ -43,6 +43,8 @@ export interface WorkerTransport {
   connect(target: DialTarget, ears: DialEars, signal: AbortSignal): Promise<Duplex>;
   /** Deletes what was installed. The link must be closed; where the worker makes it, it must be open, for nobody else can tell it. */
   uninstall(target: DialTarget, signal: AbortSignal): Promise<void>;
+  /** Of a worker that another server made on its own machine: whether this server can reach it as well. Absent: always. */
+  mayTakeOver?(worker: WorkerRow): Promise<boolean>;
   /** How a person would name the machine. */
   addressOf(worker: WorkerRow): string;
 }
