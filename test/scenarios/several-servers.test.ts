@@ -1,11 +1,13 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkerView } from '@helixcode/protocol/api/views';
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type GivenFleet, givenFleet } from '../support/given-fleet.ts';
-import { readText } from '../support/hand-in.ts';
-import type { ServerProcess } from '../support/server-process.ts';
+import { readText, snapshotOf } from '../support/hand-in.ts';
+import { givenHome, removeHome, type ServerProcess, startServer } from '../support/server-process.ts';
 import { eventOf, newestEvent, outputReaches, taskIsSettled, workersAreUp } from '../support/wait-for.ts';
 
 const LINES = 3_000;
@@ -95,6 +97,32 @@ test('what runs on a worker of another server is placed, read, and cancelled thr
   await expect.poll(async () => (await one.client.call('workers.get', { params: { worker: worker.id } })).admission).toBe('open');
 }, 60_000);
 
+test('a checkpoint is taken through a server that does not hold the worker, and any server can begin there [O2] [T4]', async () => {
+  const worker = await localOf(two);
+  const folder = path.join(one.home, 'code');
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, 'a.txt'), 'a\n');
+  const git = (...args: string[]): void =>
+    void execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', ...args], { cwd: folder });
+  git('init', '-q');
+  git('add', '.');
+  git('commit', '-qm', 'first');
+  const code = await snapshotOf(one.client, folder);
+  const { id } = await one.client.call('tasks.submit', {
+    body: {
+      kind: 'shell',
+      worker: worker.id,
+      spec: { ...code, command: 'echo "${HELIX_CHECKPOINT:-start}"; [ -n "$HELIX_CHECKPOINT" ] || { echo more >>a.txt; echo ready; sleep 600; }; cat a.txt' },
+    },
+  });
+  await outputReaches(one.client, id, 'start\nready\n'.length);
+  const { items } = await one.client.call('tasks.checkpoint', { params: { task: id }, body: { name: 'far' } });
+  expect(items).toMatchObject([{ number: 1, name: 'far', files: 1 }]);
+  await one.client.call('tasks.rollback', { params: { task: id }, body: { to: 'far' } });
+  expect(await taskIsSettled(one, id)).toMatchObject({ state: 'completed' });
+  expect(await readText(one.client, id)).toBe('1\na\nmore\n');
+}, 60_000);
+
 test('after kill -9 of a server another one takes over its workers and its tasks, and loses no byte [O2] [W7]', async () => {
   const worker = await localOf(one);
   const { id } = await one.client.call('tasks.submit', { body: { kind: 'shell', worker: worker.id, spec: { command: COMMAND } } });
@@ -156,3 +184,26 @@ test('a server that is told to end hands its workers and tasks over at once [O2]
   await expectEachOnce(stayer, gated, 12);
   one = await fleet.start(leaver.home);
 }, 120_000);
+
+test('a server that cannot open the secrets, or has another storage, or is older than the database, is refused [O2]', async () => {
+  const home = fleet.addHome();
+  const environment = { DATABASE_URL: fleet.databaseUrl, HELIX_GLOBAL_STORAGE_FOLDER: home };
+  await expect(startServer(home, environment)).rejects.toThrow('server.storage_differs');
+  const stranger = givenHome();
+  await expect(startServer(stranger, environment)).rejects.toThrow('server.secret_differs');
+  await removeHome(stranger);
+
+  const client = new pg.Client({ connectionString: fleet.databaseUrl });
+  await client.connect();
+  try {
+    await client.query(`insert into helix.schema_migrations (name, sha256) values ('9999-of-a-newer-release', '')`);
+    await expect(startServer(home, environment)).rejects.toThrow('database.migration_refused');
+    // Those that run go on.
+    const worker = await localOf(one);
+    const { id } = await two.client.call('tasks.submit', { body: { kind: 'shell', worker: worker.id, spec: { command: 'echo on' } } });
+    expect(await taskIsSettled(one, id)).toMatchObject({ state: 'completed' });
+  } finally {
+    await client.query(`delete from helix.schema_migrations where name = '9999-of-a-newer-release'`);
+    await client.end();
+  }
+}, 60_000);

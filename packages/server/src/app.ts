@@ -154,7 +154,13 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     version,
     tail,
     authenticate: createAuthenticate(db),
-    machineDoor: await openDialInDoor({ db, registry, bundle, heartbeatMs: settings.workers.heartbeatMs }),
+    machineDoor: await openDialInDoor({
+      db,
+      registry,
+      bundle,
+      heartbeatMs: settings.workers.heartbeatMs,
+      isNewerAgent: (agent) => servers?.isNewerAgent(agent) ?? false,
+    }),
     host: settings.clients.host,
     handlers: {
       ...serverHandlers({

@@ -44,6 +44,8 @@ async function run(): Promise<void> {
   const app = await startApp({ config, version: packageFile.version, log, onLost: startAnew });
   const addressFile = join(dataFolder, 'server.json');
   writeFileSync(addressFile, `${JSON.stringify({ url: app.url, pid: process.pid, version: packageFile.version })}\n`);
+  // Whoever started it may have read what it wanted, and be gone when it says so once more.
+  process.stdout.on('error', () => {});
   process.stdout.write(`listening on ${app.url}\n`);
   log.info({ url: app.url }, 'listening');
 

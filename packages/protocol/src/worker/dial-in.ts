@@ -22,12 +22,14 @@ export function isEnrolmentToken(text: string): boolean {
 export const ENROLMENT_HEADER = 'helix-enrolment';
 /** Labels its operator vouches for on the machine itself, separated by commas: they replace those the server had. */
 export const LABELS_HEADER = 'helix-worker-labels';
+/** Hash of the agent it runs. */
+export const RUNNING_AGENT_HEADER = 'helix-running-agent';
 
 /** What the server says when it opens the link. */
 export const WORKER_ID_HEADER = 'helix-worker-id';
 export const WORKER_NAME_HEADER = 'helix-worker-name';
 export const HEARTBEAT_HEADER = 'helix-heartbeat-ms';
-/** Hash by which agents are told apart, and the SHA-256 of the file that holds this server's. */
+/** Hash of the agent the worker should run, and the SHA-256 of the file that holds this server's. */
 export const AGENT_HEADER = 'helix-agent';
 export const AGENT_SHA256_HEADER = 'helix-agent-sha256';
 

@@ -12,6 +12,7 @@ import {
   isWorkerToken,
   LABEL,
   LABELS_HEADER,
+  RUNNING_AGENT_HEADER,
   WORKER_ID_HEADER,
   WORKER_NAME_HEADER,
 } from '@helixcode/protocol/worker/dial-in';
@@ -36,10 +37,12 @@ export interface DialInDoorOptions {
   registry: Pick<WorkerRegistry, 'takeDialIn'>;
   bundle: AgentBundle;
   heartbeatMs: number;
+  /** Whether that agent is given out by a server of a newer release that is there too. */
+  isNewerAgent(agent: string): boolean;
 }
 
 /** Where workers that dial in are let in, and fetch the agent they should run. */
-export async function openDialInDoor({ db, registry, bundle, heartbeatMs }: DialInDoorOptions): Promise<MachineDoor> {
+export async function openDialInDoor({ db, registry, bundle, heartbeatMs, isNewerAgent }: DialInDoorOptions): Promise<MachineDoor> {
   // As it was when this server started: another one may replace the file meanwhile.
   const agent = await readFile(bundle.path);
   const sha256 = createHash('sha256').update(agent).digest('hex');
@@ -51,12 +54,13 @@ export async function openDialInDoor({ db, registry, bundle, heartbeatMs }: Dial
     async admit(headers) {
       const worker = await identify(headers);
       const labels = labelsIn(headers);
+      const running = headers[RUNNING_AGENT_HEADER];
       return {
         headers: {
           [WORKER_ID_HEADER]: worker.worker_id,
           [WORKER_NAME_HEADER]: worker.name,
           [HEARTBEAT_HEADER]: String(heartbeatMs),
-          [AGENT_HEADER]: bundle.hash,
+          [AGENT_HEADER]: typeof running === 'string' && isNewerAgent(running) ? running : bundle.hash,
           [AGENT_SHA256_HEADER]: sha256,
         },
         enter: (stream) => void registry.takeDialIn(worker.worker_id, stream, labels).catch((error: Error) => stream.destroy(error)),

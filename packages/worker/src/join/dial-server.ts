@@ -10,9 +10,11 @@ import {
   ENROLMENT_HEADER,
   HEARTBEAT_HEADER,
   LABELS_HEADER,
+  RUNNING_AGENT_HEADER,
   WORKER_ID_HEADER,
   WORKER_NAME_HEADER,
 } from '@helixcode/protocol/worker/dial-in';
+import { AGENT_HASH } from '../agent-hash.ts';
 import { dialError } from './dial-errors.ts';
 import { WebSocketStream } from './web-socket-stream.ts';
 
@@ -64,6 +66,7 @@ export async function dialServer({ url, token, enrolment, labels }: DialRequest)
     upgrade: 'websocket',
     'sec-websocket-version': '13',
     'sec-websocket-key': key,
+    [RUNNING_AGENT_HEADER]: AGENT_HASH,
     ...(enrolment !== undefined && { [ENROLMENT_HEADER]: enrolment }),
     ...(labels !== undefined && { [LABELS_HEADER]: labels }),
   });
