@@ -87,7 +87,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const storageFolder = settings.global.storageFolder === undefined ? dataFolder : path.resolve(dataFolder, settings.global.storageFolder);
   await mkdir(storageFolder, { recursive: true, mode: 0o700 });
   if (!postgres) await agreeWithFleet({ databaseUrl, serverId, secretBox, dataFolder, storageFolder });
-  const fleet = await joinFleet({ databaseUrl, serverId, version, agentHash: bundle.hash, log, onLost });
+  const fleet = await joinFleet({ databaseUrl, serverId, version, agentHash: bundle.hash, isShared: !postgres, log, onLost });
   const { session } = fleet;
   const db = openDb(databaseUrl, { maxConnections: settings.database.poolSize, session });
   await ensureOwnerToken(db, dataFolder);

@@ -20,6 +20,9 @@ import {
 /** A server that has not beaten for so long is taken over. */
 const LEASE_MS = 3_000;
 const BEAT_MS = 1_000;
+/** Nobody waits for a server that has its database to itself: no need to write each second. */
+const ALONE_LEASE_MS = 3_600_000;
+const ALONE_BEAT_MS = 600_000;
 /** How often it is looked after the others, while there are any. */
 const LOOK_MS = 250;
 
@@ -32,6 +35,8 @@ export interface FleetOptions {
   log: Logger;
   /** Another server has taken over: this life is over, and nothing it still does is written. Called once. */
   onLost(): void;
+  /** Whether other servers can reach the database at all. */
+  isShared: boolean;
 }
 
 /** The servers that share the database, and this one's place among them. */
@@ -65,6 +70,7 @@ export interface Fleet {
 export async function joinFleet(options: FleetOptions): Promise<Fleet> {
   const { serverId, log } = options;
   const host = hostname();
+  const [leaseMs, beatMs] = options.isShared ? [LEASE_MS, BEAT_MS] : [ALONE_LEASE_MS, ALONE_BEAT_MS];
   let url = '';
   // Before there is a lease there is no session to belong to.
   const entry = openDb(options.databaseUrl, { maxConnections: 1 });
@@ -72,7 +78,7 @@ export async function joinFleet(options: FleetOptions): Promise<Fleet> {
   let leases: LeaseRow[];
   try {
     const holder = { server: serverId, url, version: options.version, protocol: PROTOCOL_VERSION, agent: options.agentHash, host };
-    epoch = await acquireLease(entry, holder, LEASE_MS);
+    epoch = await acquireLease(entry, holder, leaseMs);
     await endEarlierSessions(entry, sessionNamesOf(serverId), sessionName(serverId, epoch));
     leases = await listLeases(entry);
   } finally {
@@ -99,7 +105,7 @@ export async function joinFleet(options: FleetOptions): Promise<Fleet> {
   let steadySinceMs = beatenAtMs;
 
   async function beat(): Promise<void> {
-    if (!(await beatLease(db, serverId, epoch, url, LEASE_MS))) return lose();
+    if (!(await beatLease(db, serverId, epoch, url, leaseMs))) return lose();
     const nowMs = performance.now();
     if (nowMs - beatenAtMs > LEASE_MS) steadySinceMs = nowMs;
     beatenAtMs = nowMs;
@@ -124,10 +130,11 @@ export async function joinFleet(options: FleetOptions): Promise<Fleet> {
   }
 
   async function endServer({ server_id, epoch: its }: LeaseRow): Promise<void> {
-    // Sessions end when they next look at their signals: mostly at once.
-    for (let count = 1; count > 0; ) {
-      count = await endSessions(db, sessionName(server_id, its));
-      if (count > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    // Sessions end when they next look at their signals: mostly at once. What is slow is looked at again, after the next beat.
+    const untilMs = performance.now() + LOOK_MS;
+    while ((await endSessions(db, sessionName(server_id, its))) > 0) {
+      if (performance.now() > untilMs) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
     }
     if (await forgetLease(db, server_id, its)) log.warn({ server: server_id }, 'a server is gone; what it held is taken over');
   }
@@ -136,11 +143,11 @@ export async function joinFleet(options: FleetOptions): Promise<Fleet> {
   let turn = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   async function takeTurn(): Promise<void> {
-    let pauseMs = BEAT_MS;
+    let pauseMs = beatMs;
     try {
       if (performance.now() >= nextBeatMs) {
         await beat();
-        nextBeatMs = performance.now() + BEAT_MS;
+        nextBeatMs = performance.now() + beatMs;
       }
       if (isLost) return;
       await look();

@@ -40,7 +40,7 @@ const CONTENT_HASH = /^[0-9a-f]{64}$/;
 
 export function createBlobStore({ folder, owner = '', produceWithinMs = 30 * 60_000 }: BlobStoreOptions): BlobStore {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const ofOurs = `${UNFINISHED}${owner}-`;
+  const ofOurs = owner === '' ? UNFINISHED : `${UNFINISHED}${owner}-`;
   for (const name of readdirSync(folder)) if (name.startsWith(ofOurs)) rmSync(path.join(folder, name), { force: true });
   const productions = new Map<string, Production>();
 

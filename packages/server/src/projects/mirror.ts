@@ -47,7 +47,7 @@ export interface Mirrors {
  */
 export function createMirrors(folder: string, { owner = '' }: { owner?: string } = {}): Mirrors {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const beingMade = `${BEING_MADE}${owner}-`;
+  const beingMade = owner === '' ? BEING_MADE : `${BEING_MADE}${owner}-`;
   for (const name of readdirSync(folder)) {
     if (name.startsWith(beingMade)) rmSync(path.join(folder, name), { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import path from 'node:path';
 import { type HelixConfig, helixConfig } from '@helixcode/protocol/config/helix-config';
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { newId, type WorkerId } from '@helixcode/protocol/ids';
@@ -29,6 +30,9 @@ export interface TestRegistryOptions {
   workers?: Partial<HelixConfig['workers']>;
 }
 
+/** One server, however often it is started. */
+const serverId = newId('server');
+
 const nowhere: WorkerTransport = {
   connect: () => Promise.reject(new CodedError('worker.unreachable', 'this test has no such machines')),
   uninstall: () => Promise.resolve(),
@@ -50,11 +54,11 @@ export async function givenRegistry(options: TestRegistryOptions): Promise<TestR
   const registry = createWorkerRegistry({
     db: options.db,
     log: pino({ level: process.env['HELIX_TEST_LOG'] ?? 'silent' }),
-    serverId: newId('server'),
+    serverId,
     config,
     transports: { ssh: nowhere, local: nowhere, 'dial-in': createDialInTransport(1_000), ...options.transports },
     secretBox: await openSecretBox(options.folder),
-    localFolder: options.folder,
+    localFolder: path.join(options.folder, 'local'),
     agentHash: options.agentHash ?? 'simulated',
     wakeEvents: () => {},
   });
