@@ -5,8 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkerView } from '@helixcode/protocol/api/views';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { givenSshd, noSshd, type TestSshd } from '../../packages/server/test/support/sshd.ts';
 import { type GivenFleet, givenFleet } from '../support/given-fleet.ts';
 import { readText, snapshotOf } from '../support/hand-in.ts';
+import { startJoiner } from '../support/joined-worker.ts';
 import { givenHome, removeHome, type ServerProcess, startServer } from '../support/server-process.ts';
 import { eventOf, newestEvent, outputReaches, taskIsSettled, workersAreUp } from '../support/wait-for.ts';
 
@@ -19,14 +21,28 @@ const SLOTS = 4;
 let fleet: GivenFleet;
 let one: ServerProcess;
 let two: ServerProcess;
+let sshd: TestSshd | undefined;
 
 beforeAll(async () => {
   fleet = await givenFleet({ HELIX_WORKERS_HEARTBEAT_MS: '1500', HELIX_WORKERS_LOCAL_SLOTS: String(SLOTS) });
   one = await fleet.start(fleet.addHome());
   two = await fleet.start(fleet.addHome());
-  await workersAreUp(one.client, 2);
+  sshd = noSshd === undefined ? await givenSshd() : undefined;
+  if (sshd) {
+    const { host, port, user, identityFile, knownHostsFile } = sshd;
+    const folder = path.join(one.home, 'remote');
+    await one.client.call('workers.add', {
+      body: { name: 'remote', transport: 'ssh', host, port, user, identityFile, knownHostsFile, folder, slots: SLOTS },
+    });
+  }
+  await workersAreUp(one.client, sshd ? 3 : 2);
 }, 120_000);
-afterAll(() => fleet.remove(), 60_000);
+afterAll(async () => {
+  const { items } = await two.client.call('workers.list');
+  for (const { id } of items) await two.client.call('workers.remove', { params: { worker: id }, query: { force: true } });
+  await fleet.remove();
+  await sshd?.remove();
+}, 90_000);
 
 /** The worker that lives beside a server. */
 async function localOf(server: ServerProcess): Promise<WorkerView> {
@@ -54,9 +70,12 @@ async function submitGated(server: ServerProcess, name: string, items: number): 
     },
   });
   await expect
-    .poll(async () => (await server.client.call('tasks.get', { params: { task: id } })).tree.filter(({ state }) => state === 'running').length, {
-      timeout: 30_000,
-    })
+    .poll(
+      async () => (await server.client.call('tasks.get', { params: { task: id } })).tree.filter(({ state }) => state === 'running').length,
+      {
+        timeout: 30_000,
+      },
+    )
     .toBeGreaterThan(0);
   return { task: id, go, ledger };
 }
@@ -73,10 +92,10 @@ test('both servers answer for all workers, and each tells which servers there ar
     second?.items.map(({ id, state, workers }) => ({ id, state, workers })),
   );
   expect(first?.items).toMatchObject([
-    { url: one.url, state: 'live', workers: 1, isAnswering: true },
+    { url: one.url, state: 'live', workers: sshd ? 2 : 1, isAnswering: true },
     { url: two.url, state: 'live', workers: 1, isAnswering: false },
   ]);
-  await workersAreUp(two.client, 2);
+  await workersAreUp(two.client, sshd ? 3 : 2);
 });
 
 test('what runs on a worker of another server is placed, read, and cancelled through any of them [O2]', async () => {
@@ -87,7 +106,9 @@ test('what runs on a worker of another server is placed, read, and cancelled thr
   await outputReaches(one.client, id, 'here\n'.length);
   await one.client.call('tasks.cancel', { params: { task: id } });
   await expect
-    .poll(async () => (await one.client.call('tasks.get', { params: { task: id } })).attempts.map(({ state }) => state), { timeout: 20_000 })
+    .poll(async () => (await one.client.call('tasks.get', { params: { task: id } })).attempts.map(({ state }) => state), {
+      timeout: 20_000,
+    })
     .toEqual(['cancelled']);
   const before = await newestEvent(one.client);
   await one.client.call('workers.admission', { params: { worker: worker.id }, body: { admission: 'draining' } });
@@ -112,7 +133,11 @@ test('a checkpoint is taken through a server that does not hold the worker, and 
     body: {
       kind: 'shell',
       worker: worker.id,
-      spec: { ...code, command: 'echo "${HELIX_CHECKPOINT:-start}"; [ -n "$HELIX_CHECKPOINT" ] || { echo more >>a.txt; echo ready; sleep 600; }; cat a.txt' },
+      spec: {
+        ...code,
+        command:
+          'echo "${HELIX_CHECKPOINT:-start}"; [ -n "$HELIX_CHECKPOINT" ] || { echo more >>a.txt; echo ready; sleep 600; }; cat a.txt',
+      },
     },
   });
   await outputReaches(one.client, id, 'start\nready\n'.length);
@@ -124,29 +149,58 @@ test('a checkpoint is taken through a server that does not hold the worker, and 
 }, 60_000);
 
 test('after kill -9 of a server another one takes over its workers and its tasks, and loses no byte [O2] [W7]', async () => {
-  const worker = await localOf(one);
-  const { id } = await one.client.call('tasks.submit', { body: { kind: 'shell', worker: worker.id, spec: { command: COMMAND } } });
+  const workers = [await localOf(one), ...(sshd ? [await one.client.call('workers.get', { params: { worker: 'remote' } })] : [])];
+  const jobs = await Promise.all(
+    workers.map((worker) => one.client.call('tasks.submit', { body: { kind: 'shell', worker: worker.id, spec: { command: COMMAND } } })),
+  );
   const gated = await submitGated(one, 'killed', 12);
-  await outputReaches(one.client, id, 2_000);
+  await Promise.all(jobs.map(({ id }) => outputReaches(one.client, id, 2_000)));
 
   const before = await newestEvent(two.client);
   const killedAtMs = Date.now();
   await one.kill();
-  const up = await isUp(two, worker, before);
-  const takenOverMs = Date.parse(up.at) - killedAtMs;
+  const ups = await Promise.all(workers.map((worker) => isUp(two, worker, before)));
+  const takenOverMs = ups.map((up) => Date.parse(up.at) - killedAtMs);
   if (process.env['HELIX_SHOW_TIMES']) console.log({ takenOverMs });
-  expect(takenOverMs).toBeLessThan(15_000);
+  expect(Math.max(...takenOverMs)).toBeLessThan(15_000);
   writeFileSync(gated.go, '');
   await expectEachOnce(two, gated, 12);
-  const task = await taskIsSettled(two, id);
-  expect(task).toMatchObject({ state: 'failed', failure: { code: 'job.command_failed' }, attempts: [{ number: 1, exitCode: 7 }] });
-  expect((await readText(two.client, id, 'out')) === linesOf('out')).toBe(true);
-  expect((await readText(two.client, id, 'err')) === linesOf('err')).toBe(true);
-  expect((await two.client.call('servers.list')).items).toMatchObject([{ url: two.url, workers: 2 }]);
+  for (const { id } of jobs) {
+    expect(await taskIsSettled(two, id)).toMatchObject({
+      state: 'failed',
+      failure: { code: 'job.command_failed' },
+      attempts: [{ number: 1, exitCode: 7 }],
+    });
+    expect((await readText(two.client, id, 'out')) === linesOf('out')).toBe(true);
+    expect((await readText(two.client, id, 'err')) === linesOf('err')).toBe(true);
+  }
+  expect((await two.client.call('servers.list')).items).toMatchObject([{ url: two.url, workers: workers.length + 1 }]);
 
   one = await fleet.start(one.home);
   expect((await one.client.call('servers.list')).items).toHaveLength(2);
 }, 120_000);
+
+test('a worker that dials in belongs to the server it dials, and is seen by all [O2] [W2]', async () => {
+  const { worker, token } = await one.client.call('workers.enrol', { body: { name: 'laptop' } });
+  const before = await newestEvent(one.client);
+  const folder = path.join(one.home, 'laptop');
+  const joiner = startJoiner(two.url, { folder, token });
+  try {
+    await isUp(one, worker, before);
+    const { id } = await one.client.call('tasks.submit', {
+      body: { kind: 'shell', worker: worker.id, spec: { command: 'echo from the laptop' } },
+    });
+    expect(await taskIsSettled(one, id)).toMatchObject({ state: 'completed' });
+    expect(await readText(one.client, id)).toBe('from the laptop\n');
+    // Asked of the server that does not hold it.
+    expect(await one.client.call('workers.remove', { params: { worker: worker.id }, query: { force: true } })).toMatchObject({
+      uninstalled: true,
+    });
+    expect((await two.client.call('workers.list')).items.map(({ name }) => name)).not.toContain('laptop');
+  } finally {
+    await joiner.kill();
+  }
+}, 60_000);
 
 test('a server that was stopped for longer than its lease finds itself replaced, and does nothing twice [O2]', async () => {
   // The one that holds the workers by now.
@@ -161,7 +215,9 @@ test('a server that was stopped for longer than its lease finds itself replaced,
   writeFileSync(gated.go, '');
   await expectEachOnce(other, gated, 12);
   const { tree } = await other.client.call('tasks.get', { params: { task: gated.task } });
-  const attempts = await Promise.all(tree.map(async (leaf) => (await other.client.call('tasks.get', { params: { task: leaf.id } })).attempts));
+  const attempts = await Promise.all(
+    tree.map(async (leaf) => (await other.client.call('tasks.get', { params: { task: leaf.id } })).attempts),
+  );
   expect(attempts.map((of) => of.length)).toEqual(tree.map(() => 1));
   // It comes back by itself, as after a crash.
   await expect

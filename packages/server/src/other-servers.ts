@@ -37,15 +37,13 @@ export function openOtherServers(options: {
     isDraining: fleet.isDraining,
     isNewerAgent(agent) {
       const startedAt = fleet.servers().find((server) => server.server_id === fleet.serverId)?.started_at ?? new Date();
-      return fleet
-        .servers()
-        .some(
-          (server) =>
-            server.server_id !== fleet.serverId &&
-            server.agent === agent &&
-            // Two builds of one release: the later start is the later one.
-            (isNewerVersion(server.version, version) || (server.version === version && server.started_at > startedAt)),
-        );
+      return fleet.servers().some(
+        (server) =>
+          server.server_id !== fleet.serverId &&
+          server.agent === agent &&
+          // Two builds of one release: the later start is the later one.
+          (isNewerVersion(server.version, version) || (server.version === version && server.started_at > startedAt)),
+      );
     },
     tellChange: () => notifier.notify(CHANNEL, fleet.serverId),
     wake: calls.wake,

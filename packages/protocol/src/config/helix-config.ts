@@ -33,7 +33,9 @@ export const helixConfig = z.strictObject({
       storageFolder: z
         .string()
         .optional()
-        .describe('Where repositories, checkpoints and archives lie; several servers of one database share it. The data folder when absent'),
+        .describe(
+          'Where repositories, checkpoints and archives lie; several servers of one database share it. The data folder when absent',
+        ),
       logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
     })
     .prefault({}),

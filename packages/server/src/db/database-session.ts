@@ -29,10 +29,10 @@ export function leasedSession(server: ServerId, epoch: number, onRefused: () => 
   return {
     name: sessionName(server, epoch),
     async admit(client) {
-      const { rowCount } = await client.query(
-        `select from helix.server_leases where server_id = $1 and epoch = $2 and state <> 'ended'`,
-        [server, epoch],
-      );
+      const { rowCount } = await client.query(`select from helix.server_leases where server_id = $1 and epoch = $2 and state <> 'ended'`, [
+        server,
+        epoch,
+      ]);
       if (rowCount === 1) return;
       onRefused();
       throw new CodedError('server.lease_lost', `another server has taken over from ${server}`, { next: 'helix status' });

@@ -31,7 +31,8 @@ export async function agreeWithFleet(server: {
     const others = (await listLeases(db)).filter((lease) => lease.server_id !== serverId && !lease.is_expired && lease.state !== 'ended');
     const [other] = others;
 
-    const sealed = (await readKeyCheck(db, KEY_CHECK)) ?? (await keepKeyCheck(db, KEY_CHECK, secretBox.seal(KEY_CHECK, KEY_CHECK_TEXT), false));
+    const sealed =
+      (await readKeyCheck(db, KEY_CHECK)) ?? (await keepKeyCheck(db, KEY_CHECK, secretBox.seal(KEY_CHECK, KEY_CHECK_TEXT), false));
     if (!opens(secretBox, sealed)) {
       if (other || (await countSecrets(db, KEY_CHECK)) > 0)
         throw new CodedError(

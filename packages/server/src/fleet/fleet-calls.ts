@@ -67,7 +67,10 @@ export function openFleetCalls(options: {
     } catch (error) {
       if (!(error instanceof CodedError)) log.error({ err: error, name }, 'what another server asked for failed');
       said = {
-        failure: error instanceof CodedError ? error.toFact() : { code: 'api.internal', message: `${name} failed on the server that holds the worker` },
+        failure:
+          error instanceof CodedError
+            ? error.toFact()
+            : { code: 'api.internal', message: `${name} failed on the server that holds the worker` },
       };
     }
     try {

@@ -117,12 +117,14 @@ export async function joinFleet(options: FleetOptions): Promise<Fleet> {
   async function look(): Promise<void> {
     leases = await listLeases(db);
     const others = leases.filter((lease) => lease.server_id !== serverId);
-    if (mayJudge() && others.some((lease) => lease.is_expired || lease.state === 'ended')) {
+    const isOneLate = others.some((lease) => lease.is_expired && lease.state !== 'ended');
+    if (isOneLate && mayJudge()) {
       await endExpiredLeases(db);
       leases = await listLeases(db);
-      for (const lease of leases) if (lease.state === 'ended' && lease.server_id !== serverId) await endServer(lease);
-      leases = await listLeases(db);
     }
+    const ended = leases.filter((lease) => lease.state === 'ended' && lease.server_id !== serverId);
+    for (const lease of ended) await endServer(lease);
+    if (ended.length > 0) leases = await listLeases(db);
     const now = shapeOf(leases);
     if (now === shape) return;
     shape = now;
@@ -164,7 +166,8 @@ export async function joinFleet(options: FleetOptions): Promise<Fleet> {
   }
   next();
 
-  const standing = (): LeaseRow[] => leases.filter((lease) => lease.state !== 'ended' && (!lease.is_expired || lease.server_id === serverId));
+  const standing = (): LeaseRow[] =>
+    leases.filter((lease) => lease.state !== 'ended' && (!lease.is_expired || lease.server_id === serverId));
   return {
     serverId,
     session,

@@ -48,9 +48,9 @@ export async function drainLease(db: Db, server: ServerId, epoch: number): Promi
   await db.query(`update server_leases set state = 'draining' where server_id = $1 and epoch = $2 and state = 'live'`, [server, epoch]);
 }
 
-/** Gives a lease back: whoever looks next takes over. */
+/** Ends one's own lease: whoever looks next takes over. */
 export async function releaseLease(db: Db, server: ServerId, epoch: number): Promise<void> {
-  await db.query(`update server_leases set expires_at = now() where server_id = $1 and epoch = $2 and state <> 'ended'`, [server, epoch]);
+  await db.query(`update server_leases set state = 'ended', expires_at = now() where server_id = $1 and epoch = $2`, [server, epoch]);
 }
 
 export async function listLeases(db: Db): Promise<LeaseRow[]> {

@@ -247,7 +247,9 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       whenLost,
       isNewerAgent: (agent) => others?.isNewerAgent(agent) ?? false,
       noteBeat: (worker, load, warmProjects) => {
-        metrics.add({ worker, load, warmProjects }).catch((error: unknown) => log.warn({ err: error }, 'beats of workers could not be written'));
+        metrics
+          .add({ worker, load, warmProjects })
+          .catch((error: unknown) => log.warn({ err: error }, 'beats of workers could not be written'));
       },
     };
     const supervisor = new WorkerSupervisor(row, hostKeys, context);
@@ -490,9 +492,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
         });
       const worker =
         known ??
-        begin(
-          await insert({ id: newId('worker'), name, transport: 'dial-in', slots, labels: labels ?? [], address: {} }, undefined),
-        );
+        begin(await insert({ id: newId('worker'), name, transport: 'dial-in', slots, labels: labels ?? [], address: {} }, undefined));
       if (known && (slots !== undefined || labels)) {
         const { row } = known;
         const as = { transport: row.transport, address: row.address, slots: slots ?? row.slots ?? undefined, labels: labels ?? row.labels };
