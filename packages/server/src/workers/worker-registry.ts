@@ -350,6 +350,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       }
       if (heldSinceMs !== undefined) await giveAway(supervisor);
       supervisor.mirror(standing);
+      transports[standing.transport].prepare?.();
       supervisor.hostKeys = keysAmong(keys, id);
       if (holder === null || !standing.is_held) free.push(standing);
     }

@@ -42,6 +42,9 @@ export function createSshTransport(options: SshTransportOptions): WorkerTranspor
   };
 
   return {
+    // A part that cannot be made is told when it is needed.
+    prepare: () => void parts().catch(() => {}),
+
     async connect(target, ears, signal) {
       const [session, installation] = await Promise.all([openSshSession(target, options, signal), installationOn(target)]);
       try {

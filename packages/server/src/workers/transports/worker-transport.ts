@@ -45,6 +45,8 @@ export interface WorkerTransport {
   uninstall(target: DialTarget, signal: AbortSignal): Promise<void>;
   /** Of a worker that another server made on its own machine: whether this server can reach it as well. Absent: always. */
   mayTakeOver?(worker: WorkerRow): Promise<boolean>;
+  /** Makes what takes long beforehand: a worker of this kind may have to be taken over at any time. Absent: nothing does. */
+  prepare?(): void;
   /** How a person would name the machine. */
   addressOf(worker: WorkerRow): string;
 }
