@@ -97,7 +97,13 @@ export function openPool(url: string, settings: pg.PoolConfig, { maxConnections 
     ...(session && {
       application_name: session.name,
       verify: (client, done) => {
-        session.admit(client).then(() => done(), done);
+        // Nobody else listens yet, and a connection that is lost meanwhile must not end the process.
+        const ignore = (): void => {};
+        client.on('error', ignore);
+        session.admit(client).then(() => {
+          client.off('error', ignore);
+          done();
+        }, done);
       },
     }),
   });
