@@ -21,6 +21,9 @@ import type { TestDatabase } from './database.ts';
 export const SLOTS = 2;
 export const LOST_AFTER_MS = 300_000;
 
+/** The same through all its lives. */
+const serverId = newId('server');
+
 /** A job as its worker has it, whatever becomes of servers. */
 export interface FleetJob {
   attempt: AttemptId;
@@ -121,6 +124,7 @@ export async function givenCrashingServer({ db, url }: TestDatabase): Promise<Cr
         const job = jobs.get(attempt);
         if (job && !crashable.isDead && isReachable(worker)) job.isStopping = true;
       },
+      holderOf: () => undefined,
       checkpoint: () => false,
       silentMs: (worker) => silent.get(worker) ?? 0,
       onChange: (listener) => void listeners.push(listener),
@@ -139,6 +143,7 @@ export async function givenCrashingServer({ db, url }: TestDatabase): Promise<Cr
     const turns = turnsThatSurvive(drivers, crashable, () => engine);
     const engine = startTaskEngine({
       db: crashable.db,
+      serverId,
       pool,
       log,
       nameOfWorker: nameOf,
@@ -292,6 +297,7 @@ function turnsThatSurvive(
     },
     wake: look,
     cancel: async () => {},
+    adopt: async () => 0,
     close: async () => {},
     isIdle: () => running.size === 0,
     recover: () => drivers.forEach(look),

@@ -22,12 +22,15 @@ afterAll(() => database.drop());
 const COMMANDS = [...new Set(WORKER_STATES.flatMap((state) => Object.keys(WORKER_MOVES[state])))] as WorkerCommand[];
 const reason: ErrorFact = { code: 'worker.link_lost', message: 'the connection ended' };
 
+/** Who holds them. */
+const server = newId('server');
+
 async function givenWorkerIn(state: WorkerState): Promise<WorkerId> {
   const id = newId('worker');
   await database.db.query(
-    `insert into workers (id, name, transport, address, state, removed_at)
-     values ($1, $1, 'local', '{}', $2::text, case when $2 = 'removed' then now() end)`,
-    [id, state],
+    `insert into workers (id, name, transport, address, state, removed_at, server_id)
+     values ($1, $1, 'local', '{}', $2::text, case when $2 = 'removed' then now() end, $3)`,
+    [id, state, server],
   );
   return id;
 }
@@ -51,14 +54,14 @@ describe('a command moves a worker as the table says, with its history and an ev
         test(`${from} --${command}--> refused`, async () => {
           const id = await givenWorkerIn(from);
           const before = await recordsOf(id);
-          expect(await moveWorker(database.db, id, command, reason)).toBeUndefined();
+          expect(await moveWorker(database.db, id, server, command, reason)).toBeUndefined();
           expect(await recordsOf(id)).toEqual(before);
           expect(before).toMatchObject({ row: { state: from }, history: [], events: [] });
         });
       else
         test(`${from} --${command}--> ${to}`, async () => {
           const id = await givenWorkerIn(from);
-          expect(await moveWorker(database.db, id, command, reason)).toEqual({ from, to });
+          expect(await moveWorker(database.db, id, server, command, reason)).toEqual({ from, to });
           const { row, history, events } = await recordsOf(id);
           expect(row).toMatchObject({ state: to, reason, removed_at: to === 'removed' ? expect.any(Date) : null });
           expect(history).toEqual([{ command, from_state: from, to_state: to, reason }]);
@@ -69,7 +72,7 @@ describe('a command moves a worker as the table says, with its history and an ev
 
 test('of two movers at once one wins, and the other is told that there is no such move any more', async () => {
   const id = await givenWorkerIn('connecting');
-  const moves = await Promise.all([moveWorker(database.db, id, 'welcome'), moveWorker(database.db, id, 'welcome')]);
+  const moves = await Promise.all([moveWorker(database.db, id, server, 'welcome'), moveWorker(database.db, id, server, 'welcome')]);
   expect(moves.filter((move) => move !== undefined)).toEqual([{ from: 'connecting', to: 'up' }]);
   expect((await recordsOf(id)).history).toHaveLength(1);
 });
