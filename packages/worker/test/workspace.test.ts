@@ -94,6 +94,27 @@ test('a broken working tree is made anew, and a broken repository too', async ()
   expect(await run(three)).toBe('a\n');
 });
 
+test('what a git that was killed has locked is locked for nobody', async () => {
+  const worker = givenWorker();
+  const repository = givenRepository();
+  const first = repository.commit({ 'a.txt': 'a' });
+  const second = repository.commit({ 'a.txt': 'b' });
+  const [one, two] = attempts();
+  const server = await worker.connect();
+  server.repository = repository.path;
+  server.assign(one, { command: 'cat a.txt', workspace: { project, commit: first } });
+  expect(await server.over(one)).toMatchObject({ state: 'exited', exitCode: 0 });
+
+  const bare = join(worker.runFolder, 'repos', `${project}.git`);
+  for (const lock of ['shallow.lock', 'packed-refs.lock', `refs/helix/commits/${second}.lock`]) writeFileSync(join(bare, lock), '');
+  const [tree = ''] = treesOf(worker);
+  rmSync(tree, { recursive: true });
+  writeFileSync(join(bare, 'worktrees', '1', 'locked'), 'initializing');
+  server.assign(two, { command: 'cat a.txt', workspace: { project, commit: second } });
+  expect(await server.over(two)).toMatchObject({ state: 'exited', exitCode: 0 });
+  expect(await server.read(two, 'out')).toBe('b');
+});
+
 test('a set-up runs once for its key, its outputs reach other trees and workers, and stay where they are', async () => {
   const worker = givenWorker();
   const repository = givenRepository();

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError } from '@helixcode/protocol/errors';
 import { isDiskFull } from '../home/disk-space.ts';
@@ -68,11 +68,17 @@ export class RepoCache {
     if (existsSync(join(this.pathOf(project), 'HEAD'))) return;
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const format = commit.length === 64 ? 'sha256' : 'sha1';
-    await this.#git.run(['init', '--quiet', '--bare', `--object-format=${format}`, this.pathOf(project)]);
+    // Beside its place: half a repository must not be taken for one.
+    const draft = `${this.pathOf(project)}.new`;
+    rmSync(draft, { recursive: true, force: true });
+    await this.#git.run(['init', '--quiet', '--bare', `--object-format=${format}`, draft]);
+    rmSync(this.pathOf(project), { recursive: true, force: true });
+    renameSync(draft, this.pathOf(project));
   }
 
   async #fetch(project: string, commit: string, signal: AbortSignal): Promise<void> {
     for (;;) {
+      this.#removeLeftLocks(project);
       const tunnel = this.#tunnels.prepare(project, signal);
       try {
         await this.#git.run(
@@ -104,6 +110,16 @@ export class RepoCache {
         tunnel.end();
       }
     }
+  }
+
+  /**
+   * A git that is killed, with its job or with its daemon, leaves its locks, and every later one would refuse to begin.
+   * Only one at a time changes a repository: what is locked before it begins is locked by nobody.
+   */
+  #removeLeftLocks(project: string): void {
+    for (const folder of [this.pathOf(project), this.#pinsFolder(project)])
+      for (const name of existsSync(folder) ? readdirSync(folder) : [])
+        if (name.endsWith('.lock')) rmSync(join(folder, name), { force: true });
   }
 
   /** git leaves what it had received when it is cut off; on a full disk that would be all there is. */

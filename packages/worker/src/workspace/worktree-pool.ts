@@ -162,7 +162,8 @@ export class WorktreePool {
     await this.#repos.exclusively(project, async () => {
       const repo = this.#repos.pathOf(project);
       await this.#git.run(['-C', repo, 'worktree', 'prune'], { signal: run.signal, env: run.env });
-      await this.#git.run(['-C', repo, 'worktree', 'add', '--quiet', '--force', '--detach', '--no-checkout', tree, commit], {
+      // Twice: a git that was killed while it made this tree has left it locked, and the tree is this job's alone.
+      await this.#git.run(['-C', repo, 'worktree', 'add', '--quiet', '--force', '--force', '--detach', '--no-checkout', tree, commit], {
         signal: run.signal,
         env: run.env,
       });
