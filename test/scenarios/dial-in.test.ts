@@ -127,6 +127,21 @@ test('a job on a worker that dials in gives every byte once, whatever is killed 
   await expectExact(task);
 }, 60_000);
 
+test('a link that breaks while the daemon is only starting is dialled anew [W2]', async () => {
+  const { worker, joiner } = await givenJoined('early');
+  await joiner.kill();
+  process.kill(daemonOf(folderOf('early'), worker.id) ?? 0, 'SIGKILL');
+  const before = await newestEvent(server.client);
+  const again = join('early');
+  await whenMoved(worker, 'connecting', before);
+  proxy.reset();
+  expect(await Promise.race([again.ended, runTask(server, { kind: 'shell', worker: worker.id, spec: { command: 'true' } })])).toMatchObject(
+    {
+      state: 'completed',
+    },
+  );
+}, 60_000);
+
 test('code reaches a worker that dials in, and large output comes back, over the same link [W2]', async () => {
   const { worker } = await givenJoined('carrier');
   const repository = path.join(home, 'sample');

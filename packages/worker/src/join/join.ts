@@ -107,11 +107,13 @@ class Joiner {
     const { token } = joined;
     const enrolment = joined.worker === undefined ? this.#enrolment : undefined;
     const server = await dialServer({ url: this.#url, token, enrolment, labels: this.#options.labels });
+    // Listened to from its first moment: it may break while an agent is fetched or the daemon starts.
+    const gone = whenGone(server.stream, this.#url);
     this.#file.write({ url: this.#url, token, worker: server.workerId, name: server.workerName });
     if (enrolment !== undefined) this.#enrolment = undefined;
     this.#hasBeenLinked = true;
     if (server.agent.hash !== AGENT_HASH) await this.#changeAgent(server, token);
-    return this.#pass(server);
+    return this.#pass(server, gone);
   }
 
   #present(): JoinedServer {
@@ -128,7 +130,7 @@ class Joiner {
   }
 
   /** Passes bytes between the server and the daemon until either is gone. */
-  async #pass(server: DialledServer): Promise<CodedError> {
+  async #pass(server: DialledServer, gone: Promise<string>): Promise<CodedError> {
     const { stream, workerId, workerName } = server;
     let daemon: Socket;
     try {
@@ -137,18 +139,20 @@ class Joiner {
       stream.destroy();
       throw error;
     }
+    if (stream.destroyed) {
+      daemon.destroy();
+      return new CodedError('worker.link_lost', await gone);
+    }
     this.#say(`linked to ${this.#url} as worker ${workerName}`);
     const silence = watchSilence(stream, Math.max(SHORTEST_SILENCE_MS, server.heartbeatMs * BEATS_UNTIL_DROPPED));
-    const ended = new Promise<string>((resolve) => {
-      stream.on('error', (error) => resolve(`the link to ${this.#url} broke: ${error.message}`));
+    const daemonGone = new Promise<string>((resolve) => {
       daemon.on('error', (error) => resolve(`the daemon of ${workerName} broke off: ${error.message}`));
       daemon.on('end', () => resolve(`the daemon of ${workerName} ended the link`));
-      stream.on('end', () => resolve(`${this.#url} ended the link`));
-      stream.on('close', () => resolve(silence.isOver() ? `${this.#url} has been silent for too long` : `${this.#url} ended the link`));
     });
     stream.pipe(daemon);
     daemon.pipe(stream);
-    const why = await ended;
+    const ended = await Promise.race([gone, daemonGone]);
+    const why = silence.isOver() ? `${this.#url} has been silent for too long` : ended;
     silence.stop();
     // What the daemon said last is still on its way.
     if (!stream.destroyed) await Promise.race([new Promise((resolve) => stream.once('close', resolve)), sleep(1_000)]);
@@ -193,6 +197,14 @@ class Joiner {
     this.#lastSaid = line;
     this.#options.say(line);
   }
+}
+
+/** @returns why the link is gone, once it is */
+function whenGone(stream: WebSocketStream, url: string): Promise<string> {
+  return new Promise((resolve) => {
+    stream.on('error', (error) => resolve(`the link to ${url} broke: ${error.message}`));
+    for (const event of ['end', 'close']) stream.on(event, () => resolve(`${url} ended the link`));
+  });
 }
 
 function watchSilence(stream: WebSocketStream, limitMs: number): { isOver(): boolean; stop(): void } {
