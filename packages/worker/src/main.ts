@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
 import { CodedError, ERROR_CODES } from '@helixcode/protocol/errors';
+import { NO_ROOM_STATUS } from '@helixcode/protocol/worker/daemon-status';
 import { AGENT_HASH } from './agent-hash.ts';
+import { isDiskFull } from './home/disk-space.ts';
 import { workerHome } from './home/worker-home.ts';
 
 const USAGE = `usage: helix-worker <command> [--ns <worker id>]
@@ -70,5 +72,5 @@ main().catch((error: unknown) => {
   const coded = error instanceof CodedError ? error : undefined;
   process.stderr.write(`helix-worker: ${error instanceof Error ? error.message : String(error)}${coded ? ` (${coded.code})` : ''}\n`);
   if (coded?.next !== undefined) process.stderr.write(`next: ${coded.next}\n`);
-  process.exit(coded ? ERROR_CODES[coded.code].exit : 1);
+  process.exit(coded ? ERROR_CODES[coded.code].exit : isDiskFull(error) ? NO_ROOM_STATUS : 1);
 });

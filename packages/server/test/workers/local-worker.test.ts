@@ -1,6 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { daemonOf, givenWorkerTest, type WorkerTest } from '../support/ssh-workers.ts';
 
 let given: WorkerTest;
@@ -63,4 +65,39 @@ test('a local worker that is removed is gone with its folder and its daemon', as
   expect(await given.registry.remove(worker, false)).toBe(true);
   expect(existsSync(home)).toBe(false);
   expect(() => process.kill(daemon, 0)).toThrow();
+});
+
+test.runIf(process.getuid?.() === 0)(
+  'a local worker whose disk is full when it should start comes up by itself when there is room',
+  async () => {
+    await given.restart();
+    const folder = join(given.folder, 'small-disk');
+    mkdirSync(folder);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'none', folder]);
+    onTestFinished(() => void execFileSync('umount', ['--lazy', folder]));
+    spawnSync('dd', ['if=/dev/zero', `of=${join(folder, 'filler')}`, 'bs=4096']);
+
+    const worker = await given.registry.add({ name: 'cramped', transport: 'local', labels: [], folder: join(folder, 'home') });
+    await expect
+      .poll(() => worker.row.reason, { timeout: 20_000 })
+      .toMatchObject({
+        code: 'worker.unreachable',
+        message: `the worker in ${join(folder, 'home')} did not start: there is no room for its files`,
+      });
+    rmSync(join(folder, 'filler'));
+    await given.registry.whenState(worker, 'up');
+    await given.registry.remove(worker, true);
+  },
+);
+
+test('a local worker that is killed while it starts is started again', async () => {
+  await given.restart();
+  const folder = join(given.folder, 'struck');
+  const worker = await given.registry.add({ name: 'struck', transport: 'local', labels: [], folder });
+  // It has its lock a moment before it listens.
+  const lock = join(folder, 'run', hostname(), worker.row.id, 'lock');
+  await expect.poll(() => existsSync(lock), { interval: 1, timeout: 20_000 }).toBe(true);
+  process.kill(daemonOf(folder, worker), 'SIGKILL');
+  await given.registry.whenState(worker, 'up');
+  await given.registry.remove(worker, true);
 });

@@ -6,6 +6,7 @@ import { hostname, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { CodedError } from '@helixcode/protocol/errors';
+import { NO_ROOM_STATUS } from '@helixcode/protocol/worker/daemon-status';
 import type { WorkerRow } from '../worker-row.ts';
 import type { AgentBundle, WorkerTransport } from './worker-transport.ts';
 
@@ -68,7 +69,11 @@ export function createLocalTransport({ bundle, folder }: LocalTransportOptions):
       env: environmentOf(home),
     });
     let exitCode: number | undefined;
-    daemon.on('exit', (code) => (exitCode = code ?? 1));
+    let endedBy: NodeJS.Signals | undefined;
+    daemon.on('exit', (code, signal) => {
+      exitCode = code ?? 1;
+      endedBy = signal ?? undefined;
+    });
     daemon.on('error', () => (exitCode = 1));
     daemon.unref();
     await logged.close();
@@ -81,6 +86,16 @@ export function createLocalTransport({ bundle, folder }: LocalTransportOptions):
       if (exitCode !== undefined && exitCode !== 0) break;
     }
     const said = (await readFile(logFile, 'utf8')).trim().split('\n').slice(-5).join('\n');
+    // What passes by itself needs no person: a kernel short of memory, an operator's kill, a full disk.
+    if (endedBy)
+      throw new CodedError('worker.unreachable', `the worker in ${home} was ended by ${endedBy} while it started`, {
+        next: `nothing: it is started again by itself; ${logFile} has what it said`,
+      });
+    if (exitCode === NO_ROOM_STATUS)
+      throw new CodedError('worker.unreachable', `the worker in ${home} did not start: there is no room for its files`, {
+        next: `free space in ${home}; it is started again by itself`,
+        details: { path: home },
+      });
     throw new CodedError(
       'worker.bootstrap_failed',
       `the worker in ${home} did not start: ${said.split('\n').at(-1) || 'it said nothing'}`,
