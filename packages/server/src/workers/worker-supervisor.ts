@@ -215,8 +215,9 @@ export class WorkerSupervisor {
         // The database is away: the state is told late, the dialling goes on.
         this.#context.log.error({ err: cause, worker: this.row.id }, 'the state of a worker could not be written');
       }
-      // Who is waited for comes when it comes, and goes about its pauses itself.
-      if (!this.#isBlocked() && !this.#context.transport.isAwaited) await this.#pause(redialDelayMs(this.#failures++));
+      // Who is waited for comes when it comes, and goes about its pauses itself; a database that is away does not.
+      const isPaused = !this.#context.transport.isAwaited || error.code === 'database.unavailable';
+      if (!this.#isBlocked() && isPaused) await this.#pause(redialDelayMs(this.#failures++));
     }
   }
 

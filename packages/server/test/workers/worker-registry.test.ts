@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { CodedError } from '@helixcode/protocol/errors';
 import { type AttemptId, newId } from '@helixcode/protocol/ids';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
+import type { Db } from '@helixcode/server/db/db';
 import { workerHandlers } from '@helixcode/server/workers/worker-handlers';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { givenDatabase, type TestDatabase } from '../support/database.ts';
@@ -189,4 +191,25 @@ test('the newest numbers of a worker are kept for the next start', async () => {
   await given();
 
   expect(registry.find(worker.row.id).load).toMatchObject({ memoryFreeBytes: 1e9 });
+});
+
+test('while the database is away, a worker that dials in is looked for with growing pauses', async () => {
+  let isAway = false;
+  const refusedAtMs: number[] = [];
+  const refuse = (): Promise<never> => {
+    refusedAtMs.push(performance.now());
+    return Promise.reject(new CodedError('database.unavailable', 'the database does not answer'));
+  };
+  const db: Db = {
+    ...database.db,
+    query: (...statement) => (isAway ? refuse() : database.db.query(...statement)),
+    tx: (work) => (isAway ? refuse() : database.db.tx(work)),
+  };
+  await given({ db });
+  await registry.enrol({ name: 'far', validMs: 60_000 });
+  isAway = true;
+  await expect.poll(() => refusedAtMs.length, { timeout: 20_000 }).toBeGreaterThan(5);
+  isAway = false;
+  // Each look is refused once or twice; the shortest pauses are 125 and 250 ms.
+  expect((refusedAtMs.at(-1) ?? 0) - (refusedAtMs[0] ?? 0)).toBeGreaterThan(300);
 });

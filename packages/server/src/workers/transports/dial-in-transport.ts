@@ -53,7 +53,13 @@ export function createDialInTransport(patienceMs: number): DialInTransport {
       stream.once('close', () => {
         if (linked.get(worker.id) === stream) linked.delete(worker.id);
       });
-      await ears.onStep('connect');
+      try {
+        await ears.onStep('connect');
+      } catch (error) {
+        // Nobody will serve it: then the worker must not think that it is linked.
+        stream.destroy();
+        throw error;
+      }
       return stream;
     },
 
