@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { givenRepository } from '../../packages/server/test/projects/repository.ts';
@@ -102,3 +102,18 @@ test('where no server runs, and where a token is wrong, the command says so with
   );
   expectRefused(await helix(server.home, ['tasks', 'list'], { env: { HELIX_TOKEN: `${token}x` } }), 'auth.token_refused', ['token']);
 });
+
+test('a server whose first line nobody reads serves all the same', async () => {
+  const home = givenOtherHome();
+  const main = path.resolve(import.meta.dirname, '../../packages/server/src/main.ts');
+  const child = spawn(process.execPath, [main], {
+    env: { ...process.env, HELIX_HOME: home, HELIX_PORT: '0', HELIX_WORKERS_LOCAL: 'false' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  child.stdout.destroy();
+  const ended = once(child, 'exit');
+  await expect.poll(() => existsSync(path.join(home, 'server.json')), { timeout: 20_000 }).toBe(true);
+  expect(await helix(home, ['status'])).toMatchObject({ exitCode: 0 });
+  child.kill('SIGTERM');
+  expect(await ended).toEqual([0, null]);
+}, 60_000);

@@ -191,3 +191,19 @@ test('an error of the work itself, even one of another connection, stays what it
   const refused = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:22'), { code: 'ECONNREFUSED' });
   await expect(database.db.tx(() => Promise.reject(refused))).rejects.toBe(refused);
 });
+
+test('a connection that is lost while it is let in is an error of the call, and not the end of the process', async () => {
+  const db = openDb(database.url, {
+    session: {
+      name: 'cut off',
+      async admit(client) {
+        const ended = new Promise((resolve) => client.once('end', resolve));
+        await client.query('select pg_terminate_backend(pg_backend_pid())').catch(() => {});
+        await ended;
+        throw new Error('not let in');
+      },
+    },
+  });
+  await expect(db.query('select 1')).rejects.toThrow('not let in');
+  await db.close();
+});
