@@ -14,8 +14,12 @@ export interface FaultProxy {
   close(): Promise<void>;
 }
 
-/** Stands between two ends of a TCP connection and does to them what networks do. */
-export async function givenFaultProxy(targetPort: number): Promise<FaultProxy> {
+/**
+ * Stands between two ends of a TCP connection and does to them what networks do.
+ *
+ * @param targetPort where connections lead; as a function, where the next one does
+ */
+export async function givenFaultProxy(targetPort: number | (() => number)): Promise<FaultProxy> {
   const pairs = new Set<[Socket, Socket]>();
   let isBlackhole = false;
   let isRefusing = false;
@@ -25,7 +29,7 @@ export async function givenFaultProxy(targetPort: number): Promise<FaultProxy> {
       near.resetAndDestroy();
       return;
     }
-    const far = connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true });
+    const far = connect({ port: typeof targetPort === 'number' ? targetPort : targetPort(), host: '127.0.0.1', allowHalfOpen: true });
     const pair: [Socket, Socket] = [near, far];
     pairs.add(pair);
     for (const [from, to] of [

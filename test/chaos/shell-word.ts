@@ -1,0 +1,4 @@
+/** @returns `text` as one word of a shell */
+export function shellWord(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
