@@ -9,7 +9,7 @@ import { openDb } from './db/db.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded-postgres.ts';
 import { createNotifier, openListener } from './db/listen.ts';
 import { migrate } from './db/migrate.ts';
-import { type DurableEngine, openDurableEngine } from './engine/durable-engine.ts';
+import { type DriverArchive, type DurableEngine, openDurableEngine } from './engine/durable-engine.ts';
 import { eventHandlers } from './events/event-handlers.ts';
 import { createEventTail } from './events/event-tail.ts';
 import { createHttpServer } from './http/http-server.ts';
@@ -20,6 +20,8 @@ import { createCommitFiles } from './projects/commit-files.ts';
 import { createMirrors } from './projects/mirror.ts';
 import { createProjectHandlers } from './projects/project-handlers.ts';
 import { createUploadPack } from './projects/upload-pack.ts';
+import { startRetention } from './retention/retention-loop.ts';
+import { DAY_MS } from './retention/sweep.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { readServerId } from './server-identity.ts';
 import { openAttemptBook } from './tasks/attempt-book.ts';
@@ -108,7 +110,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     },
   });
 
-  const openEngine = Promise.withResolvers<DurableEngine>();
+  const openEngine = Promise.withResolvers<DurableEngine & DriverArchive>();
   openEngine.promise.catch(() => {});
   const tasks = startTaskEngine({
     db,
@@ -124,6 +126,16 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const { context, startDriver } = tasks;
   const checkpoints = createCheckpoints({ ...context, refs: createCheckpointRefs(mirrors) });
   const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
+
+  const sweeps = startRetention({
+    db,
+    log,
+    mirrors,
+    blobs,
+    retention: settings.retention,
+    engine: openEngine.promise,
+    workers: registry,
+  });
 
   const loopDelay = watchLoopDelay();
   let url = '';
@@ -143,7 +155,8 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
         facts: { id: serverId, version, url: () => url, startedAt, database: postgres ? 'embedded' : 'external' },
       }),
       ...workerHandlers({ db, registry }),
-      ...createProjectHandlers({ db, mirrors, wakeEvents }),
+      ...sweeps.handlers,
+      ...createProjectHandlers({ db, mirrors, wakeEvents, snapshotKeepMs: settings.retention.snapshotDays * DAY_MS }),
       ...taskHandlers({
         ...context,
         workers: registry,
@@ -184,6 +197,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       clearInterval(watch);
       loopDelay.stop();
       await http.close();
+      await sweeps.stop();
       await registry.stop();
       await tasks.stop();
       await (await engine).close();

@@ -38,6 +38,18 @@ export const status = buildCommand({
   docs: { brief: 'How the server and its workers stand' },
 });
 
+export const gc = buildCommand({
+  loader: () => import('../commands/gc.ts'),
+  parameters: {
+    flags: { dryRun: { kind: 'boolean', optional: true, withNegated: false, brief: 'Only say what would be removed' } },
+  },
+  docs: {
+    brief: 'Remove what is not kept any longer',
+    fullDescription:
+      'Removes output, checkpoints, events, archives and checkouts beyond the limits of retention in helix.json, on the server and its workers; never of unfinished tasks. The server does the same by itself, every hour.',
+  },
+});
+
 export const events = buildCommand({
   loader: () => import('../commands/events.ts'),
   parameters: {

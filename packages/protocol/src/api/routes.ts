@@ -5,6 +5,7 @@ import { event, TOPIC } from '../event/events.ts';
 import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
 import { WORKER_ADMISSIONS } from '../worker/worker-state.ts';
+import { gcReport } from './gc-report.ts';
 import { ROUTE_PATHS } from './route-paths.ts';
 import { checkpointView, connectivityEventView, projectView, serverView, taskDetail, taskView, workerView } from './views.ts';
 
@@ -46,6 +47,12 @@ export const ROUTES = {
     summary: 'The configuration in force and where each value came from; secrets are left out',
     answer: z.object({ values: z.array(z.object({ key: z.string(), value: z.unknown(), origin: z.string() })) }),
     status: 200, errors: [],
+  },
+  'server.gc': {
+    ...ROUTE_PATHS['server.gc'], tag: 'server',
+    summary: 'Removes what the limits of retention in helix.json no longer keep, and says what that was; never of unfinished tasks',
+    body: z.strictObject({ dryRun: z.boolean().default(false).describe('Only say what would be removed') }),
+    answer: gcReport, status: 200, errors: ['gc.busy'],
   },
   'workers.list': {
     ...ROUTE_PATHS['workers.list'], tag: 'workers', summary: 'All workers of the pool',

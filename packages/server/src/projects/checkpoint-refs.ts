@@ -3,7 +3,8 @@ import type { ProjectId, TaskId } from '@helixcode/protocol/ids';
 import type { Mirrors } from './mirror.ts';
 import { takeSnapshot } from './take-snapshot.ts';
 
-const TASK_REFS = 'refs/helix/tasks';
+/** `<task>/<number>` below it is a checkpoint. */
+export const TASK_REFS = 'refs/helix/tasks';
 
 /** The files of checkpoints: commits in the mirror of the project, each kept by a ref named after its task and number. */
 export interface CheckpointRefs {
@@ -15,8 +16,9 @@ export interface CheckpointRefs {
 
 export function createCheckpointRefs(mirrors: Mirrors): CheckpointRefs {
   return {
-    keep: (project, task, number, commit, bundle, maxBytes) =>
-      takeSnapshot(mirrors, project, commit, bundle, { maxBytes, ref: `${TASK_REFS}/${task}/${number}` }),
+    async keep(project, task, number, commit, bundle, maxBytes) {
+      await takeSnapshot(mirrors, project, commit, bundle, { maxBytes, ref: `${TASK_REFS}/${task}/${number}` });
+    },
 
     async retain(project, task, numbers) {
       const gitDir = `--git-dir=${mirrors.folderOf(project)}`;

@@ -31,8 +31,11 @@ export interface Mirrors {
   ensure(project: ProjectId, format: ObjectFormat): Promise<void>;
   /** Brings branches and tags to where the source has them. @throws CodedError `project.source_unreadable` */
   fetch(project: ProjectId, source: string): Promise<SourceTip>;
-  /** Commits that branches, tags and snapshots stand on, and the parents of those, the youngest first. */
-  tips(project: ProjectId): Promise<string[]>;
+  /**
+   * Commits that branches, tags and snapshots stand on, and the parents of those, the youngest first.
+   * @param without snapshots that are not to be counted on
+   */
+  tips(project: ProjectId, without?: ReadonlySet<string>): Promise<string[]>;
   hasCommit(project: ProjectId, commit: string): Promise<boolean>;
   /** What changes a mirror goes through here, one after the other for each project. */
   exclusively<T>(project: ProjectId, change: () => Promise<T>): Promise<T>;
@@ -101,16 +104,20 @@ export function createMirrors(folder: string): Mirrors {
         return tip;
       }),
 
-    async tips(project) {
+    async tips(project, without = new Set()) {
       if (!existsSync(folderOf(project))) return [];
       const lines = await git.text([
         `--git-dir=${folderOf(project)}`,
         'for-each-ref',
         `--count=${MAX_TIPS}`,
         '--sort=-creatordate',
-        '--format=%(objectname) %(*objectname) %(parent)',
+        '--format=%(refname) %(objectname) %(*objectname) %(parent)',
       ]);
-      return [...new Set(lines.split(/\s+/).filter((commit) => commit !== ''))];
+      const commits = lines.split('\n').flatMap((line) => {
+        const [name = '', ...rest] = line.split(/\s+/);
+        return without.has(name.slice(SNAPSHOT_REFS.length + 1)) && name.startsWith(SNAPSHOT_REFS) ? [] : rest;
+      });
+      return [...new Set(commits.filter((commit) => commit !== ''))];
     },
 
     async hasCommit(project, commit) {
