@@ -28,7 +28,23 @@ export interface AppOptions {
 }
 
 const root = buildRouteMap({
-  routes: { up, down, status, test, exec, build, workers, worker: thisWorker, projects, tasks, events, config, gc, help: helpOn, completion },
+  routes: {
+    up,
+    down,
+    status,
+    test,
+    exec,
+    build,
+    workers,
+    worker: thisWorker,
+    projects,
+    tasks,
+    events,
+    config,
+    gc,
+    help: helpOn,
+    completion,
+  },
   docs: {
     brief: "Puts builds, tests and commands to work on a team's own machines",
     fullDescription: [

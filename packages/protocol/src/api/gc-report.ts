@@ -8,7 +8,11 @@ export const gcItem = z.object({
   kind: z.enum([...GC_KINDS, ...TIDIED_KINDS]),
   worker: z.string().optional().describe('Name of the worker it is on; absent: on the server'),
   count: z.number().int().describe('Attempts, checkpoints, task trees, commits, archives, events, moves, drivers, folders'),
-  bytes: z.number().int().optional().describe('Of checkpoints and snapshots: the size in which they travelled; absent where it is not known'),
+  bytes: z
+    .number()
+    .int()
+    .optional()
+    .describe('Of checkpoints and snapshots: the size in which they travelled; absent where it is not known'),
   oldest: z.string().optional().describe('RFC 3339: end or last use of the oldest of them'),
 });
 export type GcItem = z.infer<typeof gcItem>;

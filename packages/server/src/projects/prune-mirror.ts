@@ -57,9 +57,16 @@ export async function pruneMirror(mirrors: Mirrors, project: ProjectId): Promise
 }
 
 /** Of the needed commits, those that no other ref leads to. */
-async function onlyReachableFrom(mirrors: Mirrors, gitDir: string, gone: ReadonlySet<string>, needed: readonly string[]): Promise<string[]> {
+async function onlyReachableFrom(
+  mirrors: Mirrors,
+  gitDir: string,
+  gone: ReadonlySet<string>,
+  needed: readonly string[],
+): Promise<string[]> {
   if (needed.length === 0) return [];
-  const refs = (await mirrors.git.text([gitDir, 'for-each-ref', '--format=%(refname) %(objectname)'])).split('\n').map((line) => line.split(' '));
+  const refs = (await mirrors.git.text([gitDir, 'for-each-ref', '--format=%(refname) %(objectname)']))
+    .split('\n')
+    .map((line) => line.split(' '));
   const staying = refs.flatMap(([name, object]) => (name && object && !gone.has(name) ? [object] : []));
   const stdin = needed.map((commit) => `${commit}\n`).join('');
   const here = (await mirrors.git.text([gitDir, 'cat-file', '--batch-check'], { stdin }))

@@ -1,4 +1,4 @@
-import { type GcItem, type GcReport, GC_KINDS } from '@helixcode/protocol/api/gc-report';
+import { GC_KINDS, type GcItem, type GcReport } from '@helixcode/protocol/api/gc-report';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { TaskId } from '@helixcode/protocol/ids';
 import type { Tidied, TidyLimits } from '@helixcode/protocol/worker/tidy';
@@ -51,7 +51,7 @@ export async function collectGarbage(deps: GarbageDeps, options: { dryRun: boole
   const { dryRun, signal } = options;
   return db.tx(async (lock) => {
     if (!(await tryLockSweep(lock)))
-      throw new CodedError('gc.busy', 'another sweep is under way, on this server or one that shares its database', {
+      throw new CodedError('gc.busy', 'a sweep or a backup is under way, on this server or one that shares its database', {
         next: 'helix gc, in a while',
       });
     const startMs = Date.now();

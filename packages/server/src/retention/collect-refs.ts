@@ -32,10 +32,11 @@ async function collectIn({ db, mirrors, dryRun, before, retention }: Sweep, proj
 
   const commits = old.map(({ commit_hash }) => commit_hash);
   const gone = new Set(await deleteSnapshots(db, project, commits, unusedSince));
-  for (const found of old)
-    if (gone.has(found.commit_hash)) tally.add({ count: 1, bytes: found.bundle_bytes, oldest: found.used_at });
+  for (const found of old) if (gone.has(found.commit_hash)) tally.add({ count: 1, bytes: found.bundle_bytes, oldest: found.used_at });
 
-  const keepers = new Map((await listCheckpointKeepers(db, [...new Set(refs.checkpoints.map(({ task }) => task))])).map((row) => [row.task_id, row]));
+  const keepers = new Map(
+    (await listCheckpointKeepers(db, [...new Set(refs.checkpoints.map(({ task }) => task))])).map((row) => [row.task_id, row]),
+  );
   // One more may just be on its way for a task that goes on: its row follows its ref.
   const checkpoints = refs.checkpoints.filter(({ task, number }) => {
     const keeper = keepers.get(task);

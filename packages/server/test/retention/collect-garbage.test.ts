@@ -71,7 +71,10 @@ function givenKept(limits: Record<string, number> = {}) {
 const daysAgo = (days: number): Date => new Date(Date.now() - days * 86_400_000);
 
 /** A task that has printed 1,000 bytes, and is over where it is given an exit status. */
-async function givenTask(source: { project?: string; commit?: string } = {}, exitCode?: number): Promise<{ id: TaskId; attempt: AttemptId }> {
+async function givenTask(
+  source: { project?: string; commit?: string } = {},
+  exitCode?: number,
+): Promise<{ id: TaskId; attempt: AttemptId }> {
   const task = await tasks.submit({ kind: 'shell', spec: { command: 'print', ...source } });
   const { attempt } = await tasks.pool.nextAssigned();
   await tasks.book.storeOutput([{ attempt, stream: 'out', offset: 0, bytes: Buffer.alloc(1_000, 'x') }]);
@@ -93,7 +96,9 @@ async function age(root: TaskId, days: number): Promise<void> {
   await db.query(`update events set at = $2 where root_id = $1`, [root, at]);
 }
 
-async function countOf(table: 'output_chunks' | 'events' | 'distributed_tasks' | 'task_checkpoints' | 'snapshots' | 'build_cache'): Promise<number> {
+async function countOf(
+  table: 'output_chunks' | 'events' | 'distributed_tasks' | 'task_checkpoints' | 'snapshots' | 'build_cache',
+): Promise<number> {
   return (await database.db.query<{ count: number }>(`select count(*)::int as count from ${table}`)).rows[0]?.count ?? 0;
 }
 
@@ -116,7 +121,10 @@ test('of an old finished tree output, checkpoints, commits, archives, events and
   const old = await givenTask({ project, commit: oldCommit }, 1);
   const live = await givenTask({ project, commit: liveCommit });
   const refs = createCheckpointRefs(kept.mirrors);
-  for (const [task, file] of [[old, 'old'], [live, 'live']] as const) {
+  for (const [task, file] of [
+    [old, 'old'],
+    [live, 'live'],
+  ] as const) {
     const commit = repository.git('rev-parse', file);
     await refs.keep(project, task.id, 1, commit, Readable.from([repository.bundle(file)]), 10_000);
     await db.query(
@@ -129,7 +137,8 @@ test('of an old finished tree output, checkpoints, commits, archives, events and
   await age(live.id, oldDays - 1);
   const [oldBlob, liveBlob] = [await kept.storeOldBlob('what was built'), await kept.storeOldBlob('what is being built')];
   await db.query(`update task_attempts set outputs_blob = $2 where id = $1`, [live.attempt, liveBlob]);
-  for (const blob of [oldBlob, liveBlob]) await db.query(`insert into build_cache (key, blob, used_at) values ($1, $1, $2)`, [blob, daysAgo(oldDays)]);
+  for (const blob of [oldBlob, liveBlob])
+    await db.query(`insert into build_cache (key, blob, used_at) values ($1, $1, $2)`, [blob, daysAgo(oldDays)]);
   for (const task of [old, live]) await engine.start(`${task.id}.1`);
   while ((await engine.listOver(new Date(Date.now() + 1_000), 10, 0)).length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
 
@@ -141,7 +150,8 @@ test('of an old finished tree output, checkpoints, commits, archives, events and
   const promised = await kept.sweep({ dryRun: true });
   expect([await countOf('output_chunks'), await countOf('events'), (await kept.blobs.list()).length]).toEqual(before);
 
-  const oldEvents = (await db.query<{ count: number }>(`select count(*)::int as count from events where root_id = $1`, [old.id])).rows[0]?.count;
+  const oldEvents = (await db.query<{ count: number }>(`select count(*)::int as count from events where root_id = $1`, [old.id])).rows[0]
+    ?.count;
   expect(promised.map(({ kind, count }) => [kind, count])).toEqual([
     ['output', 1],
     ['checkpoints', 1],
@@ -202,7 +212,10 @@ test('a tree that ended long ago goes with everything of it, and what tests took
   const kept = givenKept({ taskDays: 50, outputDays: 1_000, checkpointDays: 1_000, eventDays: 1_000 });
   const project = newId('project') as ProjectId;
   await insertProject(db, { id: project, name: 'crane', source: null, default_branch: null });
-  await db.query(`insert into test_timings (project_id, runner, unit, mean_ms, updated_at) values ($1, 'vitest', 'a.test.ts', 5, $2)`, [project, daysAgo(oldDays)]);
+  await db.query(`insert into test_timings (project_id, runner, unit, mean_ms, updated_at) values ($1, 'vitest', 'a.test.ts', 5, $2)`, [
+    project,
+    daysAgo(oldDays),
+  ]);
   const gone = await givenTask({}, 0);
   await age(gone.id, 51);
   const stays = await givenTask({}, 0);
