@@ -29,6 +29,7 @@ const SERVER_LAYERS = [
   ['projects'],
   ['tasks'],
   ['retention'],
+  ['backup'],
 ];
 
 /** What speaks of the server as a whole or puts it together: may import every subject, and no subject imports it. */

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { ensureOwnerToken } from './auth/owner-token.ts';
 import { openSecretBox } from './auth/secret-box.ts';
+import { backupHandlers } from './backup/backup-handlers.ts';
 import type { ServerConfig } from './config.ts';
 import { openDb } from './db/db.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded-postgres.ts';
@@ -156,6 +157,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       }),
       ...workerHandlers({ db, registry }),
       ...sweeps.handlers,
+      ...backupHandlers({ databaseUrl: postgres?.url, dataFolder, mirrors, version }),
       ...createProjectHandlers({ db, mirrors, wakeEvents, snapshotKeepMs: settings.retention.snapshotDays * DAY_MS }),
       ...taskHandlers({
         ...context,

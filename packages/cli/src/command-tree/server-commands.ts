@@ -50,6 +50,32 @@ export const gc = buildCommand({
   },
 });
 
+export const backup = buildCommand({
+  loader: () => import('../commands/backup.ts'),
+  parameters: {
+    positional: { kind: 'tuple', parameters: [{ brief: 'File to write, or a folder to put one into', parse: text, placeholder: 'file' }] },
+  },
+  docs: {
+    brief: 'Copy everything the server keeps into a file',
+    fullDescription:
+      'The server goes on, and so do its tasks. The file is read back, and its database started on trial, before it is called a backup. It holds the secrets of the server: keep it as you keep those.',
+  },
+});
+
+export const restore = buildCommand({
+  loader: () => import('../commands/restore.ts'),
+  parameters: {
+    positional: { kind: 'tuple', parameters: [{ brief: 'A file that helix backup has made', parse: text, placeholder: 'file' }] },
+    flags: {
+      replace: { kind: 'boolean', optional: true, withNegated: false, brief: 'Move aside what the data folder holds; nothing is deleted' },
+    },
+  },
+  docs: {
+    brief: 'Make the data folder of a server from a backup',
+    fullDescription: 'The server must be stopped. A backup that is damaged or of a newer release is refused, and nothing is changed.',
+  },
+});
+
 export const events = buildCommand({
   loader: () => import('../commands/events.ts'),
   parameters: {

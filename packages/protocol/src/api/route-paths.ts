@@ -5,6 +5,7 @@
 export const ROUTE_PATHS = {
   'server.get': { method: 'GET', path: '/server' },
   'server.config': { method: 'GET', path: '/server/config' },
+  'server.backup': { method: 'POST', path: '/backup' },
   'server.gc': { method: 'POST', path: '/gc' },
   'workers.list': { method: 'GET', path: '/workers' },
   'workers.add': { method: 'POST', path: '/workers' },

@@ -48,6 +48,14 @@ export const ROUTES = {
     answer: z.object({ values: z.array(z.object({ key: z.string(), value: z.unknown(), origin: z.string() })) }),
     status: 200, errors: [],
   },
+  'server.backup': {
+    ...ROUTE_PATHS['server.backup'],
+    tag: 'server',
+    summary: 'Everything the server keeps, its secrets included, as it stands now: a .tar.zst whose last entries are a manifest and its hash',
+    answer: 'application/octet-stream',
+    status: 200,
+    errors: ['backup.external_database', 'gc.busy'],
+  },
   'server.gc': {
     ...ROUTE_PATHS['server.gc'], tag: 'server',
     summary: 'Removes what the limits of retention in helix.json no longer keep, and says what that was; never of unfinished tasks',

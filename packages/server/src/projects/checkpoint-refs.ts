@@ -24,6 +24,8 @@ export function createCheckpointRefs(mirrors: Mirrors): CheckpointRefs {
       const gitDir = `--git-dir=${mirrors.folderOf(project)}`;
       const kept = new Set(numbers.map((number) => `${TASK_REFS}/${task}/${number}`));
       await mirrors.exclusively(project, async () => {
+        // Made up for with the next checkpoint of the task, or by the sweep once it is over.
+        if (mirrors.areCheckpointsHeld()) return;
         const names = (await mirrors.git.text([gitDir, 'for-each-ref', '--format=%(refname)', `${TASK_REFS}/${task}/`])).split('\n');
         const gone = names.filter((name) => name !== '' && !kept.has(name));
         if (gone.length > 0)

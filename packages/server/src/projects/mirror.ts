@@ -40,6 +40,9 @@ export interface Mirrors {
   /** What changes a mirror goes through here, one after the other for each project. */
   exclusively<T>(project: ProjectId, change: () => Promise<T>): Promise<T>;
   remove(project: ProjectId): Promise<void>;
+  /** From now on no checkpoint is let go of, until the returned function is called: what is noted of them is being copied. */
+  holdCheckpoints(): () => void;
+  areCheckpointsHeld(): boolean;
   /** Resolves when no change is under way. */
   settled(): Promise<void>;
 }
@@ -52,6 +55,8 @@ export function createMirrors(folder: string): Mirrors {
   }
   const git = createGit(folder);
   const queues = new Map<ProjectId, Promise<unknown>>();
+
+  let holders = 0;
 
   const folderOf = (project: ProjectId): string => path.join(folder, `${project}.git`);
 
@@ -132,6 +137,12 @@ export function createMirrors(folder: string): Mirrors {
     },
 
     remove: (project) => exclusively(project, () => rm(folderOf(project), { recursive: true, force: true })),
+
+    holdCheckpoints() {
+      holders++;
+      return () => void holders--;
+    },
+    areCheckpointsHeld: () => holders > 0,
 
     async settled() {
       while (queues.size > 0) await Promise.all(queues.values());

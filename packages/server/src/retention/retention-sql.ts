@@ -1,7 +1,8 @@
 import type { ProjectId, TaskId } from '@helixcode/protocol/ids';
 import type { Db } from '../db/db.ts';
 
-const SWEEP_LOCK = 0x68_65_6c_02;
+/** Advisory lock of whoever removes things, or needs that nothing is removed. */
+export const SWEEP_LOCK = 0x68_65_6c_02;
 
 /** Lets one server at a time remove things; the lock ends with the transaction. */
 export async function tryLockSweep(tx: Db): Promise<boolean> {
