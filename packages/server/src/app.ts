@@ -157,7 +157,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       }),
       ...workerHandlers({ db, registry }),
       ...sweeps.handlers,
-      ...backupHandlers({ databaseUrl: postgres?.url, dataFolder, mirrors, version }),
+      ...backupHandlers({ databaseUrl: postgres?.url, dataFolder, mirrors, version, log }),
       ...createProjectHandlers({ db, mirrors, wakeEvents, snapshotKeepMs: settings.retention.snapshotDays * DAY_MS }),
       ...taskHandlers({
         ...context,

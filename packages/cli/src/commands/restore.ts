@@ -11,6 +11,7 @@ export default async function restore(this: HelixContext, flags: { replace?: boo
   if (out.format !== 'text') return out.json(found);
   out.note(`restored what ${found.version} kept at ${found.madeAt} (${countOf(found.trees ?? 0, 'task')})`);
   if (found.movedAside !== undefined) out.note(`what was there before is in ${found.movedAside}`);
+  out.note('it takes over the workers of the server it was copied from, which must not run any more');
   out.line(dataFolder);
   out.hint('helix up');
 }

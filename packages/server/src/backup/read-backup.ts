@@ -10,17 +10,23 @@ import { postgresMajor } from '../db/postgres-binaries.ts';
 import { BACKUP_FOLDERS, BACKUP_FORMAT, type BackupManifest, backupManifest, MANIFEST, MANIFEST_HASH, SINGLE_FILES } from './manifest.ts';
 import { BLOCK_BYTES, decodeHeader, paddingOf, type TarEntry } from './tar-format.ts';
 
+export interface Unpack {
+  folder: string;
+  isWanted: (path: string) => boolean;
+  isLasting: boolean;
+}
+
 /** A manifest names every file: a few hundred bytes each. */
 const MANIFEST_LIMIT_BYTES = 1024 ** 3;
 
 /**
  * Reads a whole backup and compares every byte with its manifest.
  *
- * @param unpack where to put it, a folder that exists; only what it asks for. What was unpacked is of use only when this
- *   returns.
+ * @param unpack where to put what it asks for, a folder that exists; `isLasting` waits until it is on the disk. What was
+ *   unpacked is of use only when this returns.
  * @throws CodedError `backup.damaged` when it is not whole or was changed
  */
-export async function readBackup(file: string, unpack?: { folder: string; isWanted: (path: string) => boolean }): Promise<BackupManifest> {
+export async function readBackup(file: string, unpack?: Unpack): Promise<BackupManifest> {
   const damaged = (fact: string, cause?: unknown): CodedError =>
     new CodedError('backup.damaged', `${file} is not a whole backup: ${fact}`, {
       next: `restore another backup: ls -l ${path.dirname(file)}`,
@@ -46,8 +52,7 @@ export async function readBackup(file: string, unpack?: { folder: string; isWant
       } else if (entry.isFolder) {
         if (unpack?.isWanted(entry.path)) await mkdir(path.join(unpack.folder, entry.path), { recursive: true, mode: 0o700 });
       } else {
-        const target = unpack?.isWanted(entry.path) ? path.join(unpack.folder, entry.path) : undefined;
-        found.set(entry.path, { bytes: entry.bytes, sha256: await readFile(bytes, entry, target) });
+        found.set(entry.path, { bytes: entry.bytes, sha256: await readFile(bytes, entry, unpack) });
         await bytes.skip(paddingOf(entry.bytes));
       }
     }
@@ -126,11 +131,12 @@ function checkPath(name: string): void {
     throw new Error(`it holds ${JSON.stringify(name)}, which no backup has`);
 }
 
-async function readFile(bytes: ByteReader, entry: TarEntry, target: string | undefined): Promise<string> {
+async function readFile(bytes: ByteReader, entry: TarEntry, unpack: Unpack | undefined): Promise<string> {
   const hash = createHash('sha256');
   let handle: FileHandle | undefined;
   try {
-    if (target !== undefined) {
+    if (unpack?.isWanted(entry.path)) {
+      const target = path.join(unpack.folder, entry.path);
       await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
       handle = await open(target, 'wx', entry.mode & 0o700);
     }
@@ -138,7 +144,7 @@ async function readFile(bytes: ByteReader, entry: TarEntry, target: string | und
       hash.update(piece);
       if (handle) await handle.writeFile(piece);
     }
-    await handle?.sync();
+    if (unpack?.isLasting) await handle?.sync();
   } finally {
     await handle?.close();
   }

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '@helixcode/protocol/errors';
@@ -42,7 +42,7 @@ export async function restoreBackup(file: string, dataFolder: string, replace: b
       if (name.startsWith(STAGING)) await rm(path.join(dataFolder, name), { recursive: true, force: true });
     await mkdir(staging, { mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
 
-    const manifest = await readBackup(file, { folder: staging, isWanted: () => true });
+    const manifest = await readBackup(file, { folder: staging, isWanted: () => true, isLasting: true });
     refuseUnsuitable(file, manifest, migrationsFolder);
     const trees = await withRestoredDatabase(path.join(staging, 'postgres'), async (client) => {
       const trees = await readAllRows(client);
@@ -56,9 +56,17 @@ export async function restoreBackup(file: string, dataFolder: string, replace: b
     if (present.length > 0) mkdirSync(aside, { mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
     for (const part of present) renameSync(path.join(dataFolder, part), path.join(aside, part));
     for (const part of PARTS) if (existsSync(path.join(staging, part))) renameSync(path.join(staging, part), path.join(dataFolder, part));
+    syncFolder(dataFolder);
     return { ...summaryOf(manifest), dataFolder, trees, ...(present.length > 0 && { movedAside: aside }) };
   } finally {
     await rm(staging, { recursive: true, force: true, maxRetries: 5 });
     lock.release();
   }
+}
+
+/** Until then a loss of power could undo the moves. */
+function syncFolder(folder: string): void {
+  const handle = openSync(folder, 'r');
+  fsyncSync(handle);
+  closeSync(handle);
 }

@@ -27,7 +27,7 @@ export async function verifyBackup(file: string): Promise<VerifiedBackup> {
   try {
     // The account of the database passes through.
     chmodSync(folder, process.getuid?.() === 0 ? 0o711 : 0o700);
-    const manifest = await readBackup(file, { folder, isWanted: (name) => name.split('/')[0] === 'postgres' });
+    const manifest = await readBackup(file, { folder, isWanted: (name) => name.split('/')[0] === 'postgres', isLasting: false });
     refuseUnsuitable(file, manifest, migrationsFolder);
     return { ...summary, trees: await withRestoredDatabase(path.join(folder, 'postgres'), readAllRows) };
   } finally {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import { constants, createZstdCompress } from 'node:zlib';
 import type { ProjectId } from '@helixcode/protocol/ids';
+import type { Logger } from 'pino';
 import { type BaseBackup, beginBaseBackup, isCopied } from '../db/base-backup.ts';
 import { postgresMajor } from '../db/postgres-binaries.ts';
 import type { Mirrors } from '../projects/mirror.ts';
@@ -17,6 +18,7 @@ export interface BackupSource {
   dataFolder: string;
   mirrors: Mirrors;
   version: string;
+  log: Pick<Logger, 'warn'>;
 }
 
 const READ_BYTES = 1024 * 1024;
@@ -34,7 +36,9 @@ export async function openBackup(source: BackupSource): Promise<Readable> {
   const compress = createZstdCompress({
     params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
   });
-  return pipeline(Readable.from(archiveOf(source, base), { objectMode: false }), compress, () => {});
+  return pipeline(Readable.from(archiveOf(source, base), { objectMode: false }), compress, (error) => {
+    if (error) source.log.warn({ err: error }, 'a backup was not finished');
+  });
 }
 
 async function* archiveOf(source: BackupSource, base: BaseBackup): AsyncGenerator<Buffer> {

@@ -12,6 +12,7 @@ import { createMirrors } from '@helixcode/server/projects/mirror';
 import { insertProject, noteSnapshot } from '@helixcode/server/projects/project-sql';
 import { takeSnapshot } from '@helixcode/server/projects/take-snapshot';
 import { collectGarbage, type GarbageDeps } from '@helixcode/server/retention/collect-garbage';
+import { startRetention } from '@helixcode/server/retention/retention-loop';
 import { tryLockSweep } from '@helixcode/server/retention/retention-sql';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
@@ -56,6 +57,7 @@ function givenKept(limits: Record<string, number> = {}) {
     workers: { tidy: async () => [] },
   };
   return {
+    deps,
     mirrors,
     blobs,
     sweep: async (options = { dryRun: false }) => (await collectGarbage(deps, options)).items.filter(({ count }) => count > 0),
@@ -252,4 +254,13 @@ test('while one server sweeps another is refused', async () => {
     await expect(kept.sweep()).rejects.toMatchObject({ code: 'gc.busy' });
   });
   expect(await kept.sweep()).toEqual([]);
+});
+
+test('the server sweeps by itself, by the clock', async () => {
+  const kept = givenKept({ sweepMs: 1_000 });
+  const old = await givenTask({}, 0);
+  await age(old.id, oldDays);
+  const loop = startRetention(kept.deps);
+  onTestFinished(() => loop.stop());
+  while ((await countOf('output_chunks')) > 0) await new Promise((resolve) => setTimeout(resolve, 50));
 });
