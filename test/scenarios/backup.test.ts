@@ -23,9 +23,9 @@ afterAll(async () => {
 });
 
 /** A task that says when it is at work, and ends when the file is there. */
-async function submitGated(gate: string): Promise<string> {
-  const command = `echo at work; while ! test -e ${gate}; do sleep 0.05; done; echo over`;
-  const { id } = await server.client.call('tasks.submit', { body: { kind: 'shell', spec: { command } } });
+async function submitGated(gate: string, source: { project?: string; commit?: string } = {}): Promise<string> {
+  const command = `test -e made && echo from checkpoint $HELIX_CHECKPOINT; touch made; echo at work; while ! test -e ${gate}; do sleep 0.05; done; echo over`;
+  const { id } = await server.client.call('tasks.submit', { body: { kind: 'shell', spec: { command, ...source } } });
   await outputReaches(server.client, id, 8);
   return id;
 }
@@ -38,7 +38,7 @@ async function backUp(name: string): Promise<string> {
   return file;
 }
 
-test('a backup made at work becomes a server that has every task, byte of output and commit; a damaged one changes nothing [O2]', async () => {
+test('a backup made at work becomes a server that has every task, byte of output, commit and checkpoint; a damaged one changes nothing [O2]', async () => {
   const repository = givenRepository();
   repository.commit({ 'a.txt': 'a'.repeat(1_000) });
   const source = await snapshotOf(server.client, repository.folder);
@@ -50,7 +50,8 @@ test('a backup made at work becomes a server that has every task, byte of output
   });
   expect(made.state).toBe('completed');
   const gate = path.join(scratch, 'gate-1');
-  const running = await submitGated(gate);
+  const running = await submitGated(gate, source);
+  await server.client.call('tasks.checkpoint', { params: { task: running }, body: { name: 'made' } });
   const file = await backUp('whole.tar.zst');
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const before = await server.client.call('tasks.list');
@@ -81,10 +82,10 @@ test('a backup made at work becomes a server that has every task, byte of output
     where.client.call('tasks.artifact', { params: { task: made.tree[0]?.id ?? '' } }).then((response) => response.arrayBuffer());
   expect(Buffer.from(await artifact(restored)).equals(Buffer.from(await artifact(server)))).toBe(true);
   expect(await runTask(restored, { kind: 'shell', spec: { command: 'cat a.txt', ...source } })).toMatchObject({ state: 'completed' });
-  // Its worker there knows nothing of the job, so that it begins anew; here it goes on undisturbed.
+  // The worker of the copy knows nothing of the job, which begins anew from its checkpoint; where it was, it goes on.
   writeFileSync(gate, '');
   expect(await taskIsSettled(restored, running)).toMatchObject({ state: 'completed' });
-  expect((await readText(restored.client, running)).split('\n').at(-2)).toBe('over');
+  expect(await readText(restored.client, running)).toBe('from checkpoint 1\nat work\nover\n');
   expect(await taskIsSettled(server, running)).toMatchObject({ state: 'completed', attempts: [{ number: 1 }] });
 }, 120_000);
 

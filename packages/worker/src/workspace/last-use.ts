@@ -1,6 +1,13 @@
 import { statSync, utimesSync } from 'node:fs';
 import { isErrno } from '../home/write-file.ts';
 
+/** Something that was kept for later jobs, and is removed or would be. */
+export interface Removed {
+  bytes: number;
+  /** Since its last use. */
+  unusedMs: number;
+}
+
 /** The time of change of a file or folder is when what it stands for was last used. */
 export function noteUse(path: string): void {
   const now = new Date();

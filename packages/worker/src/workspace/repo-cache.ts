@@ -4,10 +4,9 @@ import { CodedError } from '@helixcode/protocol/errors';
 import { isDiskFull } from '../home/disk-space.ts';
 import { folderSize } from './folder-size.ts';
 import type { Git } from './git.ts';
-import { msSinceUse, noteUse } from './last-use.ts';
+import { msSinceUse, noteUse, type Removed } from './last-use.ts';
 import { OneAtATime } from './one-at-a-time.ts';
 import { ProgramFailed } from './run-program.ts';
-import type { Removed } from './tidy-kept.ts';
 import type { UploadPackTunnels } from './upload-pack-tunnels.ts';
 
 /** So many commits stay pinned for the sake of small fetches, beyond those that are checked out. */

@@ -5,9 +5,8 @@ import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { packArchive, unpackArchive } from './archive.ts';
 import type { Blobs } from './blobs.ts';
 import type { Git } from './git.ts';
-import { msSinceUse, noteUse } from './last-use.ts';
+import { msSinceUse, noteUse, type Removed } from './last-use.ts';
 import { runProgram } from './run-program.ts';
-import type { Removed } from './tidy-kept.ts';
 import type { WorktreePool } from './worktree-pool.ts';
 
 type SetupSpec = NonNullable<NonNullable<JobSpec['workspace']>['setup']>;

@@ -1,14 +1,8 @@
 import type { Tidied, TidyLimits } from '@helixcode/protocol/worker/tidy';
+import type { Removed } from './last-use.ts';
 import type { RepoCache } from './repo-cache.ts';
 import type { SetupCache } from './setup-cache.ts';
 import type { WorktreePool } from './worktree-pool.ts';
-
-/** Something that was kept for later jobs, and is removed or would be. */
-export interface Removed {
-  bytes: number;
-  /** Since its last use. */
-  unusedMs: number;
-}
 
 /**
  * What was used so recently may be wanted by a job that is only being made ready: a repository without a checkout yet, an

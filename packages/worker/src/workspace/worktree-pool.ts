@@ -6,9 +6,8 @@ import { isErrno, readIfThere, replaceFile } from '../home/write-file.ts';
 import type { JobFolder } from '../jobs/job-folder.ts';
 import { folderSize } from './folder-size.ts';
 import type { Git } from './git.ts';
-import { msSinceUse, noteUse } from './last-use.ts';
+import { msSinceUse, noteUse, type Removed } from './last-use.ts';
 import type { RepoCache } from './repo-cache.ts';
-import type { Removed } from './tidy-kept.ts';
 
 /** What is known of a working tree between jobs. */
 export interface TreeRecord {
