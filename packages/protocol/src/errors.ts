@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   'auth.token_missing': { http: 401, retryable: false, exit: 4 },
   'auth.token_refused': { http: 401, retryable: false, exit: 4 },
   'backup.damaged': { http: 422, retryable: false, exit: 1 },
+  'backup.disk_full': { http: 507, retryable: true, exit: 1 },
   'backup.external_database': { http: 409, retryable: false, exit: 2 },
   'backup.unsuitable': { http: 422, retryable: false, exit: 1 },
   'build.output_missing': { http: 422, retryable: false, exit: 5 },

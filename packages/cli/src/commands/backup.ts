@@ -42,6 +42,12 @@ export default async function backup(this: HelixContext, _flags: object, given: 
     out.hint(`helix restore ${file} --home <folder>`);
   } catch (error) {
     rmSync(partial, { force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT')
+      throw new CodedError('backup.disk_full', `there is no room for the backup in ${path.dirname(file)}`, {
+        next: `df -h ${path.dirname(file)}`,
+        cause: error,
+      });
     if (error instanceof TypeError)
       throw new CodedError('server.unreachable', `the connection to the server was cut while it sent the backup`, {
         next: `helix backup ${given}`,

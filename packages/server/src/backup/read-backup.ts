@@ -24,7 +24,7 @@ const MANIFEST_LIMIT_BYTES = 1024 ** 3;
  *
  * @param unpack where to put what it asks for, a folder that exists; `isLasting` waits until it is on the disk. What was
  *   unpacked is of use only when this returns.
- * @throws CodedError `backup.damaged` when it is not whole or was changed
+ * @throws CodedError `backup.damaged` when it is not whole or was changed, `backup.disk_full`
  */
 export async function readBackup(file: string, unpack?: Unpack): Promise<BackupManifest> {
   const damaged = (fact: string, cause?: unknown): CodedError =>
@@ -66,7 +66,12 @@ export async function readBackup(file: string, unpack?: Unpack): Promise<BackupM
         cause: error,
       });
     // The disk we unpack to is not a fault of the backup.
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EROFS') throw error;
+    if (code === 'ENOSPC' || code === 'EDQUOT')
+      throw new CodedError('backup.disk_full', `there is no room in ${unpack?.folder} for what ${file} holds`, {
+        next: `df -h ${unpack?.folder}`,
+        cause: error,
+      });
+    if (code === 'EROFS') throw error;
     throw damaged(error instanceof Error ? error.message : String(error), error);
   } finally {
     source.destroy();

@@ -25,7 +25,7 @@ export interface Restored extends BackupSummary {
  * only when all is well does it take that one's place, which is moved into a folder of its own and never removed.
  *
  * @param replace whether the folder may hold another server's data
- * @throws CodedError `server.already_running`, `restore.folder_in_use`, `backup.damaged`, `backup.unsuitable`
+ * @throws CodedError `server.already_running`, `restore.folder_in_use`, `backup.damaged`, `backup.unsuitable`, `backup.disk_full`
  */
 export async function restoreBackup(file: string, dataFolder: string, replace: boolean): Promise<Restored> {
   mkdirSync(dataFolder, { recursive: true });

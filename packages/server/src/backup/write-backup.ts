@@ -29,7 +29,7 @@ const STAGING = 'backup-staging-';
  * Everything the server keeps, as a `.tar.zst`. The rows are those of the moment at which the files of the database are
  * copied; code and archives follow, and nothing is removed meanwhile, so that whatever a row names is there.
  *
- * @throws CodedError `gc.busy` while something is being removed, or another backup is made
+ * @throws CodedError `gc.busy` when a sweep or another backup takes long
  */
 export async function openBackup(source: BackupSource): Promise<Readable> {
   const base = await beginBaseBackup(source.databaseUrl, SWEEP_LOCK);

@@ -3,8 +3,12 @@ import { CodedError } from '@helixcode/protocol/errors';
 import pg from 'pg';
 import { connectionUrl } from './connection-url.ts';
 
+/** How long a sweep that is under way is waited for. */
+const LOCK_WITHIN_MS = 60_000;
+
 /** Folders of a cluster whose content is of the running server only. */
 const EMPTIED = new Set(['pg_dynshmem', 'pg_notify', 'pg_replslot', 'pg_serial', 'pg_snapshots', 'pg_stat_tmp', 'pg_subtrans', 'pg_wal']);
+const LOCK_NOT_AVAILABLE = '55P03';
 const LEFT_OUT = /^(postmaster\.(pid|opts)(\.disowned)?|pg_internal\.init.*|pgsql_tmp.*|backup_label|tablespace_map|current_logfiles)$/;
 
 /** What completes the copied files to a cluster that PostgreSQL can recover. */
@@ -37,7 +41,7 @@ export function isCopied(path: string): boolean {
  * Begins a copy of a running PostgreSQL of which we are superuser.
  *
  * @param lock advisory lock to hold meanwhile
- * @throws CodedError `gc.busy` when somebody else holds it
+ * @throws CodedError `gc.busy` when somebody else holds it for long
  * @see PostgreSQL documentation, 25.3.4 (making a base backup using the low level API)
  */
 export async function beginBaseBackup(url: string, lock: number): Promise<BaseBackup> {
@@ -45,8 +49,12 @@ export async function beginBaseBackup(url: string, lock: number): Promise<BaseBa
   client.on('error', () => {});
   await client.connect();
   try {
-    const { rows } = await client.query<{ ok: boolean }>('select pg_try_advisory_lock($1) as ok', [lock]);
-    if (!rows[0]?.ok) throw new CodedError('gc.busy', 'a sweep or another backup is under way', { next: 'helix backup, in a while' });
+    await client.query(`set lock_timeout = ${LOCK_WITHIN_MS}`);
+    await client.query('select pg_advisory_lock($1)', [lock]).catch((error: unknown) => {
+      if (!(error instanceof pg.DatabaseError) || error.code !== LOCK_NOT_AVAILABLE) throw error;
+      throw new CodedError('gc.busy', 'a sweep or another backup is under way', { next: 'helix backup, in a while', cause: error });
+    });
+    await client.query('set lock_timeout = 0');
     const migrations = await client.query<{ name: string }>('select name from schema_migrations order by name');
     // Temporary: it goes with the connection, and with it the segments it holds back.
     await client.query('select pg_create_physical_replication_slot($1, true, true)', [`helix_backup_${randomBytes(6).toString('hex')}`]);

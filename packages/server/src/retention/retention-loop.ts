@@ -4,7 +4,7 @@ import type { Handlers } from '../http/handler.ts';
 import { collectGarbage, type GarbageDeps } from './collect-garbage.ts';
 
 /** The first sweep comes soon, so that a server that is often started again sweeps too. */
-const FIRST_SWEEP_MS = 60_000;
+const FIRST_SWEEP_MS = 300_000;
 
 export interface RetentionLoop {
   handlers: Pick<Handlers, 'server.gc'>;
