@@ -87,7 +87,7 @@ test('a backup made at work becomes a server that has every task, byte of output
   expect(await taskIsSettled(restored, running)).toMatchObject({ state: 'completed' });
   expect(await readText(restored.client, running)).toBe('from checkpoint 1\nat work\nover\n');
   expect(await taskIsSettled(server, running)).toMatchObject({ state: 'completed', attempts: [{ number: 1 }] });
-}, 120_000);
+}, 240_000);
 
 test('after a restore in place the workers are linked again, go on with what the backup knows, and drop what it does not [O2] [W7]', async () => {
   const gates = [path.join(scratch, 'gate-2'), path.join(scratch, 'gate-3')] as const;
@@ -111,4 +111,4 @@ test('after a restore in place the workers are linked again, go on with what the
   expect(await readText(server.client, known)).toBe('at work\nover\n');
   await expect(server.client.call('tasks.get', { params: { task: unknown } })).rejects.toMatchObject({ code: 'task.not_found' });
   await removeHome(movedAside).catch(() => {});
-}, 120_000);
+}, 240_000);
