@@ -28,6 +28,8 @@ const SERVER_LAYERS = [
   ['workers'],
   ['projects'],
   ['tasks'],
+  ['retention'],
+  ['backup'],
 ];
 
 /** What speaks of the server as a whole or puts it together: may import every subject, and no subject imports it. */

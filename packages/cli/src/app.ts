@@ -10,7 +10,7 @@ import {
 import packageJson from '../package.json' with { type: 'json' };
 import { completion, helpOn } from './command-tree/help-commands.ts';
 import { projects } from './command-tree/project-commands.ts';
-import { config, down, events, status, up } from './command-tree/server-commands.ts';
+import { backup, config, down, events, gc, restore, status, up } from './command-tree/server-commands.ts';
 import { tasks } from './command-tree/task-commands.ts';
 import { build, exec, test } from './command-tree/work-commands.ts';
 import { thisWorker, workers } from './command-tree/worker-commands.ts';
@@ -28,7 +28,25 @@ export interface AppOptions {
 }
 
 const root = buildRouteMap({
-  routes: { up, down, status, test, exec, build, workers, worker: thisWorker, projects, tasks, events, config, help: helpOn, completion },
+  routes: {
+    up,
+    down,
+    status,
+    test,
+    exec,
+    build,
+    workers,
+    worker: thisWorker,
+    projects,
+    tasks,
+    events,
+    config,
+    gc,
+    backup,
+    restore,
+    help: helpOn,
+    completion,
+  },
   docs: {
     brief: "Puts builds, tests and commands to work on a team's own machines",
     fullDescription: [

@@ -1,15 +1,17 @@
 import { mkdir } from 'node:fs/promises';
 import path, { join } from 'node:path';
+import { CodedError } from '@helixcode/protocol/errors';
 import type { Logger } from 'pino';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { ensureOwnerToken } from './auth/owner-token.ts';
 import { openSecretBox } from './auth/secret-box.ts';
+import { backupHandlers } from './backup/backup-handlers.ts';
 import type { ServerConfig } from './config.ts';
 import { openDb } from './db/db.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded-postgres.ts';
 import { createNotifier, openListener } from './db/listen.ts';
 import { migrate } from './db/migrate.ts';
-import { type DurableEngine, openDurableEngine } from './engine/durable-engine.ts';
+import { type DriverArchive, type DurableEngine, openDurableEngine } from './engine/durable-engine.ts';
 import { eventHandlers } from './events/event-handlers.ts';
 import { createEventTail } from './events/event-tail.ts';
 import { agreeWithFleet } from './fleet/agree.ts';
@@ -24,6 +26,8 @@ import { createCommitFiles } from './projects/commit-files.ts';
 import { createMirrors } from './projects/mirror.ts';
 import { createProjectHandlers } from './projects/project-handlers.ts';
 import { createUploadPack } from './projects/upload-pack.ts';
+import { startRetention } from './retention/retention-loop.ts';
+import { DAY_MS } from './retention/sweep.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { readServerId } from './server-identity.ts';
 import { openAttemptBook } from './tasks/attempt-book.ts';
@@ -84,7 +88,12 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   if (applied.length > 0) log.info({ applied }, 'migrated the database');
 
   const serverId = readServerId(dataFolder);
-  const storageFolder = settings.global.storageFolder === undefined ? dataFolder : path.resolve(dataFolder, settings.global.storageFolder);
+  const { storageFolder: sharedFolder } = settings.global;
+  if (sharedFolder !== undefined && postgres)
+    throw new CodedError('config.invalid', 'global.storageFolder is for servers that share a database, and this one has its own', {
+      next: 'set database.url (or DATABASE_URL), or leave global.storageFolder out',
+    });
+  const storageFolder = sharedFolder === undefined ? dataFolder : path.resolve(dataFolder, sharedFolder);
   await mkdir(storageFolder, { recursive: true, mode: 0o700 });
   if (!postgres) await agreeWithFleet({ databaseUrl, serverId, secretBox, dataFolder, storageFolder });
   const fleet = await joinFleet({ databaseUrl, serverId, version, agentHash: bundle.hash, isShared: !postgres, log, onLost });
@@ -123,7 +132,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     },
   });
 
-  const openEngine = Promise.withResolvers<DurableEngine>();
+  const openEngine = Promise.withResolvers<DurableEngine & DriverArchive>();
   openEngine.promise.catch(() => {});
   const tasks = startTaskEngine({
     db,
@@ -146,6 +155,16 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   });
   servers?.serve('checkpoint.take', (request: CheckpointRequest) => checkpoints.takeOfAttempt(request));
   const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
+
+  const sweeps = startRetention({
+    db,
+    log,
+    mirrors,
+    blobs,
+    retention: settings.retention,
+    engine: openEngine.promise,
+    workers: registry,
+  });
 
   const loopDelay = watchLoopDelay();
   let url = '';
@@ -171,7 +190,9 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
         facts: { id: serverId, version, url: () => url, startedAt, database: postgres ? 'embedded' : 'external' },
       }),
       ...workerHandlers({ db, registry }),
-      ...createProjectHandlers({ db, mirrors, wakeEvents }),
+      ...sweeps.handlers,
+      ...backupHandlers({ databaseUrl: postgres?.url, dataFolder, mirrors, version, log }),
+      ...createProjectHandlers({ db, mirrors, wakeEvents, snapshotKeepMs: settings.retention.snapshotDays * DAY_MS }),
       ...taskHandlers({
         ...context,
         workers: registry,
@@ -223,6 +244,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       // Others go on with it: until they have it, whoever asks is told so instead of finding nobody.
       const isHandedOver = !fleet.isAlone();
       await fleet.drain();
+      await sweeps.stop();
       if (isHandedOver) {
         await tasks.stopPlacing();
         await registry.stop();

@@ -36,3 +36,16 @@ test('a named file that does not exist is refused by name', () => {
   const folder = givenFolder();
   expect(() => loadConfig({ file: 'helix.json', cwd: folder, env: {} })).toThrow(`the configuration ${folder}/helix.json cannot be read`);
 });
+
+test.each([
+  ['outputDays', -1, 'expected a number from 0 to 36500'],
+  ['eventDays', 1e9, 'expected a number from 0 to 36500'],
+  ['blobBytes', 1.5, 'expected a whole number of at least 0'],
+  ['outputDays', '30', 'expected a number from 0 to 36500'],
+  ['sweepMs', 0, 'expected a whole number from 1000 to 86400000'],
+  ['outputdays', 30, 'did you mean outputDays?'],
+])('retention.%s of %j is refused by its name', (key, value, said) => {
+  const home = givenFolder();
+  writeFileSync(path.join(home, 'helix.json'), JSON.stringify({ retention: { [key]: value } }));
+  expect(() => loadConfig({ home, env: {} })).toThrow(new RegExp(`retention.*${key}.*${said.replace('?', '\\?')}`));
+});

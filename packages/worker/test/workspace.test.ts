@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { WorkerMessage } from '@helixcode/protocol/worker/frames';
 import { expect, test } from 'vitest';
 import { givenRepository } from './support/given-repository.ts';
 import { attempts, type GivenWorker, givenWorker } from './support/given-worker.ts';
@@ -266,4 +267,55 @@ test('a job cancelled while its checkout is made ready never begins, and another
   expect(await server.over(one)).toMatchObject({ state: 'cancelled' });
   expect(await server.over(two)).toMatchObject({ state: 'exited', exitCode: 0 });
   expect(existsSync(join(worker.jobFolder(one), 'start'))).toBe(false);
+});
+
+test('what no job has used for long is removed, counted before, and what a job uses stays [W3]', async () => {
+  const worker = givenWorker();
+  const repository = givenRepository();
+  const commit = repository.commit({ 'a.txt': 'a\n'.repeat(10_000) });
+  const [idle, other, held] = attempts();
+  const server = await worker.connect();
+  server.repository = repository.path;
+  for (const [attempt, name] of [
+    [idle, 'prj_idle'],
+    [other, 'prj_2'],
+  ] as const) {
+    server.assign(attempt, { command: 'true', workspace: { project: name, commit } });
+    await server.over(attempt);
+    server.send({ t: 'forget', attempt });
+  }
+  const gate = join(worker.home, 'gate');
+  server.assign(held, { command: `while ! test -e ${gate}; do sleep 0.05; done; cat a.txt`, workspace: { project: 'prj_2', commit } });
+  await server.reported(held, (report) => report.state === 'running');
+  const longAgo = new Date(Date.now() - 10 * 86_400_000);
+  for (const key of ['old', 'new']) {
+    mkdirSync(join(worker.runFolder, 'setup', key), { recursive: true });
+    writeFileSync(join(worker.runFolder, 'setup', key, 'outputs.tar.zst'), key.repeat(1_000));
+  }
+  for (const path of ['setup/old/outputs.tar.zst', 'repos/prj_idle.git', 'trees/prj_idle/1.json', 'trees/prj_2/1.json', 'repos/prj_2.git'])
+    utimesSync(join(worker.runFolder, path), longAgo, longAgo);
+
+  const tidy = async (request: string, dryRun: boolean) => {
+    server.send({ t: 'tidy', request, dryRun, limits: { unusedMs: 5 * 86_400_000, setupBytes: 2 ** 30 } });
+    const answer = () => server.heard.find((message) => message.t === 'tidied' && message.request === request);
+    await server.until(() => answer() !== undefined);
+    // How long ago it was grows between the two.
+    return (answer() as WorkerMessage & { t: 'tidied' }).items.map(({ kind, count, bytes }) => ({ kind, count, bytes }));
+  };
+  const promised = await tidy('dry', true);
+  expect(promised).toEqual([
+    { kind: 'worktrees', count: 1, bytes: expect.any(Number) },
+    { kind: 'repositories', count: 1, bytes: expect.any(Number) },
+    { kind: 'setups', count: 1, bytes: 3_000 },
+  ]);
+  expect(await tidy('real', false)).toEqual(promised);
+  expect(readdirSync(join(worker.runFolder, 'trees'))).toEqual(['prj_2']);
+  expect(readdirSync(join(worker.runFolder, 'repos'))).toEqual(['prj_2.git']);
+  expect(readdirSync(join(worker.runFolder, 'setup'))).toEqual(['new']);
+  writeFileSync(gate, '');
+  expect(await server.over(held)).toMatchObject({ exitCode: 0 });
+
+  const [later] = attempts();
+  server.assign(later, { command: 'cat a.txt', workspace: { project: 'prj_idle', commit } });
+  expect(await server.over(later)).toMatchObject({ exitCode: 0 });
 });

@@ -38,6 +38,44 @@ export const status = buildCommand({
   docs: { brief: 'How the server and its workers stand' },
 });
 
+export const gc = buildCommand({
+  loader: () => import('../commands/gc.ts'),
+  parameters: {
+    flags: { dryRun: { kind: 'boolean', optional: true, withNegated: false, brief: 'Only say what would be removed' } },
+  },
+  docs: {
+    brief: 'Remove what is not kept any longer',
+    fullDescription:
+      'Removes output, checkpoints, events, archives and checkouts beyond the limits of retention in helix.json, on the server and its workers; never of unfinished tasks. The server does the same by itself, every hour.',
+  },
+});
+
+export const backup = buildCommand({
+  loader: () => import('../commands/backup.ts'),
+  parameters: {
+    positional: { kind: 'tuple', parameters: [{ brief: 'File to write, or a folder to put one into', parse: text, placeholder: 'file' }] },
+  },
+  docs: {
+    brief: 'Copy everything the server keeps into a file',
+    fullDescription:
+      'The server goes on, and so do its tasks. The file is read back, and its database started on trial, before it is called a backup. It holds the secrets of the server: keep it as you keep those.',
+  },
+});
+
+export const restore = buildCommand({
+  loader: () => import('../commands/restore.ts'),
+  parameters: {
+    positional: { kind: 'tuple', parameters: [{ brief: 'A file that helix backup has made', parse: text, placeholder: 'file' }] },
+    flags: {
+      replace: { kind: 'boolean', optional: true, withNegated: false, brief: 'Move aside what the data folder holds; nothing is deleted' },
+    },
+  },
+  docs: {
+    brief: 'Make the data folder of a server from a backup',
+    fullDescription: 'The server must be stopped. A backup that is damaged or of a newer release is refused, and nothing is changed.',
+  },
+});
+
 export const events = buildCommand({
   loader: () => import('../commands/events.ts'),
   parameters: {

@@ -1,3 +1,5 @@
+const DAY_MS = 86_400_000;
+
 /** `350 ms`, `4.2 s`, `3 min 05 s`, `2 h 07 min` */
 export function formatMs(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
@@ -8,9 +10,11 @@ export function formatMs(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }
 
-/** How long ago, or `never`. */
+/** How long ago, in days from the second on, or `never`. */
 export function formatAge(time: string | undefined, nowMs: number): string {
-  return time === undefined ? 'never' : `${formatMs(Math.max(0, nowMs - Date.parse(time)))} ago`;
+  if (time === undefined) return 'never';
+  const ms = Math.max(0, nowMs - Date.parse(time));
+  return ms < 2 * DAY_MS ? `${formatMs(ms)} ago` : `${Math.floor(ms / DAY_MS)} days ago`;
 }
 
 /** In powers of 1,000: `12 B`, `3.4 kB`, `1.2 GB`. */

@@ -6,6 +6,8 @@ export const ROUTE_PATHS = {
   'server.get': { method: 'GET', path: '/server' },
   'server.config': { method: 'GET', path: '/server/config' },
   'servers.list': { method: 'GET', path: '/servers' },
+  'server.backup': { method: 'POST', path: '/backup' },
+  'server.gc': { method: 'POST', path: '/gc' },
   'workers.list': { method: 'GET', path: '/workers' },
   'workers.add': { method: 'POST', path: '/workers' },
   'workers.enrol': { method: 'POST', path: '/workers/enrolments' },

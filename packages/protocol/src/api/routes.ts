@@ -5,6 +5,7 @@ import { event, TOPIC } from '../event/events.ts';
 import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
 import { WORKER_ADMISSIONS } from '../worker/worker-state.ts';
+import { gcReport } from './gc-report.ts';
 import { ROUTE_PATHS } from './route-paths.ts';
 import { checkpointView, connectivityEventView, projectView, serverMemberView, serverView, taskDetail, taskView, workerView } from './views.ts';
 
@@ -50,6 +51,20 @@ export const ROUTES = {
   'servers.list': {
     ...ROUTE_PATHS['servers.list'], tag: 'server', summary: 'The servers that share the database, oldest first',
     answer: z.object({ items: z.array(serverMemberView) }), status: 200, errors: [],
+  },
+  'server.backup': {
+    ...ROUTE_PATHS['server.backup'],
+    tag: 'server',
+    summary: 'Everything the server keeps, its secrets included, as it stands now: a .tar.zst whose last entries are a manifest and its hash',
+    answer: 'application/octet-stream',
+    status: 200,
+    errors: ['backup.external_database', 'gc.busy'],
+  },
+  'server.gc': {
+    ...ROUTE_PATHS['server.gc'], tag: 'server',
+    summary: 'Removes what the limits of retention in helix.json no longer keep, and says what that was; never of unfinished tasks',
+    body: z.strictObject({ dryRun: z.boolean().default(false).describe('Only say what would be removed') }),
+    answer: gcReport, status: 200, errors: ['gc.busy'],
   },
   'workers.list': {
     ...ROUTE_PATHS['workers.list'], tag: 'workers', summary: 'All workers of the pool',

@@ -2,6 +2,10 @@ import { z } from 'zod';
 import { junitCommand, setupCommand, TEST_RUNNERS } from '../task/task-spec.ts';
 
 const port = z.number().int().min(0).max(65_535);
+/** A hundred years are for ever; more is a slip of the unit. */
+const days = z.number().min(0).max(36_500);
+const bytes = z.number().int().min(0);
+const GIB = 2 ** 30;
 
 export const workerName = z
   .string()
@@ -98,6 +102,22 @@ export const helixConfig = z.strictObject({
         .min(1024)
         .default(2 ** 31)
         .describe('Largest stdout or stderr of one job'),
+    })
+    .prefault({}),
+  retention: z
+    .strictObject({
+      sweepMs: z.number().int().min(1_000).max(86_400_000).default(3_600_000).describe('Time between two sweeps'),
+      outputDays: days.default(30).describe('Output of finished tasks'),
+      outputBytes: bytes.default(50 * GIB).describe('All stored output; that of the oldest finished tasks goes first'),
+      checkpointDays: days.default(30).describe('Checkpoints of finished tasks'),
+      taskDays: days.default(180).describe('Finished tasks themselves, with all that belongs to them'),
+      snapshotDays: days.default(30).describe('Commits handed over for tasks, after their last use'),
+      blobDays: days.default(30).describe('Build outputs and set-up archives on the server, after their last use'),
+      blobBytes: bytes.default(50 * GIB).describe('All of those together; the longest unused go first'),
+      eventDays: days.default(30).describe('The event log, and how connections went'),
+      workflowDays: days.default(7).describe('What the engine remembers of drivers that are over'),
+      workerDays: days.default(14).describe('Unused checkouts, repositories and set-up archives on workers'),
+      workerSetupBytes: bytes.default(20 * GIB).describe('All set-up archives of one worker; the longest unused go first'),
     })
     .prefault({}),
 });

@@ -3,6 +3,7 @@ import { CodedError } from '../errors.ts';
 import { machineFacts, workerLoad } from './capabilities.ts';
 import { checkpointLimits } from './checkpoint.ts';
 import { jobReport, jobSpec } from './job.ts';
+import { tidied, tidyLimits } from './tidy.ts';
 
 export { PREAMBLE, PREAMBLE_SEARCH_BYTES } from './preamble.ts';
 
@@ -38,6 +39,8 @@ export const serverMessage = z.discriminatedUnion('t', [
   /** Take a snapshot of the checkout now, while the job runs on; it comes by a tunnel, or `unrecorded` says why not. */
   z.object({ t: z.literal('checkpoint'), attempt: z.string(), request: z.string(), limits: checkpointLimits }),
   z.object({ t: z.literal('probe') }),
+  /** Remove what is kept for later jobs beyond the limits, or only count it; `tidied` answers. */
+  z.object({ t: z.literal('tidy'), request: z.string(), limits: tidyLimits, dryRun: z.boolean() }),
   /** The daemon ends; its jobs go on and the next daemon adopts them. */
   z.object({ t: z.literal('shutdown') }),
 ]);
@@ -62,6 +65,7 @@ export const workerMessage = z.discriminatedUnion('t', [
   z.object({ t: z.literal('facts'), facts: machineFacts }),
   /** A snapshot that was asked for will not come. */
   z.object({ t: z.literal('unrecorded'), attempt: z.string(), request: z.string(), code: z.string(), message: z.string() }),
+  z.object({ t: z.literal('tidied'), request: z.string(), items: z.array(tidied) }),
   /**
    * A byte tunnel to a service of the server. The bytes of both directions are data frames of `ch`, each direction with
    * its own offsets, acks (of bytes taken, not stored) and window. `eof` closes one direction; the tunnel is over when

@@ -29,6 +29,14 @@ export interface DurableEngine {
   close(): Promise<void>;
 }
 
+/** What the engine remembers of drivers that are over. */
+export interface DriverArchive {
+  /** Drivers that were over before that time, oldest first, `offset` of them left out. */
+  listOver(before: Date, limit: number, offset: number): Promise<{ id: string; at: Date }[]>;
+  /** Forgets drivers that are over: one of them that is started again runs afresh. */
+  forget(ids: string[]): Promise<void>;
+}
+
 /**
  * Bumped by hand when a driver's steps change in a way that a half-done one could not go on with: the library never
  * recovers a driver of another version.
@@ -59,7 +67,7 @@ export interface DurableEngineOptions {
 }
 
 /** Opens the engine; its own tables live in the schema `dbos` of the same database. One engine a process. */
-export async function openDurableEngine(options: DurableEngineOptions): Promise<DurableEngine> {
+export async function openDurableEngine(options: DurableEngineOptions): Promise<DurableEngine & DriverArchive> {
   const { log } = options;
   const settings = { idle_in_transaction_session_timeout: LONGEST_WAIT_MS };
   const pool = openPool(options.databaseUrl, settings, { maxConnections: POOL_SIZE, session: options.session });
@@ -164,6 +172,22 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
       const ids = pending.filter(({ executorId }) => !living.has(executorId as ServerId)).map(({ workflowID }) => workflowID);
       if (ids.length > 0) await DBOS.resumeWorkflows(ids);
       return ids.length;
+    },
+    async listOver(before, limit, offset) {
+      const found = await DBOS.listWorkflows({
+        status: ['SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'],
+        endTime: before.toISOString(),
+        completedBefore: before.toISOString(),
+        loadInput: false,
+        loadOutput: false,
+        limit,
+        offset,
+      });
+      return found.map(({ workflowID, createdAt, updatedAt }) => ({ id: workflowID, at: new Date(updatedAt ?? createdAt) }));
+    },
+    async forget(ids) {
+      // Their own tables refer to each other without foreign keys: only the library knows all of them.
+      if (ids.length > 0) await DBOS.deleteWorkflows(ids);
     },
     async close() {
       for (const sleeper of sleepers.values()) clearTimeout(sleeper);

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createWriteStream, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { createWriteStream, existsSync, mkdirSync, readdirSync, rmSync, type Stats } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -15,8 +15,18 @@ import type { WorkerServices } from '../workers/job-book.ts';
 export interface BlobStore extends Pick<WorkerServices, 'readBlob' | 'writeBlob'> {
   /** The blob's content, `undefined` when it is not stored. Asks nobody to make it. */
   open(key: string): Promise<{ content: Readable; bytes: number } | undefined>;
+  /** All that is stored. The time of last use is that of the file: of its storing, or the last reading. */
+  list(): Promise<StoredBlob[]>;
+  /** @returns false when it was not there */
+  remove(key: string): Promise<boolean>;
   /** Says that a worker cannot be reached: what it was making is given to the next that waits for it. */
   dropProducer(worker: WorkerId): void;
+}
+
+export interface StoredBlob {
+  key: string;
+  bytes: number;
+  usedAt: Date;
 }
 
 export interface BlobStoreOptions {
@@ -52,7 +62,9 @@ export function createBlobStore({ folder, owner = '', produceWithinMs = 30 * 60_
   const openBlob: BlobStore['open'] = async (key) => {
     try {
       const handle = await open(fileOf(key));
-      const { size } = await handle.stat();
+      const { size, atime } = await handle.stat();
+      // Its last use, which decides how long it is kept; on a file system that does not take it, it only goes earlier.
+      await handle.utimes(atime, new Date()).catch(() => {});
       return { content: handle.createReadStream(), bytes: size };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -131,10 +143,41 @@ export function createBlobStore({ folder, owner = '', produceWithinMs = 30 * 60_
       isStored(key);
     },
 
+    async list() {
+      const blobs: StoredBlob[] = [];
+      for (const shelf of await readdir(folder, { withFileTypes: true })) {
+        if (!shelf.isDirectory()) continue;
+        for (const key of await readdir(path.join(folder, shelf.name))) {
+          const found = await statIfThere(path.join(folder, shelf.name, key));
+          if (found?.isFile()) blobs.push({ key, bytes: found.size, usedAt: found.mtime });
+        }
+      }
+      return blobs;
+    },
+
+    async remove(key) {
+      try {
+        await rm(fileOf(key));
+        return true;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+        throw error;
+      }
+    },
+
     dropProducer(worker) {
       for (const [key, production] of [...productions]) if (production.worker === worker) giveToNext(key);
     },
   };
+}
+
+async function statIfThere(file: string): Promise<Stats | undefined> {
+  try {
+    return await stat(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** @returns whether the asker is to make the blob itself; false when it is stored by now */

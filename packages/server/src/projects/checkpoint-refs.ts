@@ -3,7 +3,8 @@ import type { ProjectId, TaskId } from '@helixcode/protocol/ids';
 import type { Mirrors } from './mirror.ts';
 import { takeSnapshot } from './take-snapshot.ts';
 
-const TASK_REFS = 'refs/helix/tasks';
+/** `<task>/<number>` below it is a checkpoint. */
+export const TASK_REFS = 'refs/helix/tasks';
 
 /** The files of checkpoints: commits in the mirror of the project, each kept by a ref named after its task and number. */
 export interface CheckpointRefs {
@@ -15,13 +16,16 @@ export interface CheckpointRefs {
 
 export function createCheckpointRefs(mirrors: Mirrors): CheckpointRefs {
   return {
-    keep: (project, task, number, commit, bundle, maxBytes) =>
-      takeSnapshot(mirrors, project, commit, bundle, { maxBytes, ref: `${TASK_REFS}/${task}/${number}` }),
+    async keep(project, task, number, commit, bundle, maxBytes) {
+      await takeSnapshot(mirrors, project, commit, bundle, { maxBytes, ref: `${TASK_REFS}/${task}/${number}` });
+    },
 
     async retain(project, task, numbers) {
       const gitDir = `--git-dir=${mirrors.folderOf(project)}`;
       const kept = new Set(numbers.map((number) => `${TASK_REFS}/${task}/${number}`));
       await mirrors.exclusively(project, async () => {
+        // Made up for with the next checkpoint of the task, or by the sweep once it is over.
+        if (mirrors.areCheckpointsHeld()) return;
         const names = (await mirrors.git.text([gitDir, 'for-each-ref', '--format=%(refname)', `${TASK_REFS}/${task}/`])).split('\n');
         const gone = names.filter((name) => name !== '' && !kept.has(name));
         if (gone.length > 0)

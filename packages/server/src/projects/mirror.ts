@@ -31,12 +31,18 @@ export interface Mirrors {
   ensure(project: ProjectId, format: ObjectFormat): Promise<void>;
   /** Brings branches and tags to where the source has them. @throws CodedError `project.source_unreadable` */
   fetch(project: ProjectId, source: string): Promise<SourceTip>;
-  /** Commits that branches, tags and snapshots stand on, and the parents of those, the youngest first. */
-  tips(project: ProjectId): Promise<string[]>;
+  /**
+   * Commits that branches, tags and snapshots stand on, and the parents of those, the youngest first.
+   * @param without snapshots that are not to be counted on
+   */
+  tips(project: ProjectId, without?: ReadonlySet<string>): Promise<string[]>;
   hasCommit(project: ProjectId, commit: string): Promise<boolean>;
   /** What changes a mirror goes through here, one after the other for each project. */
   exclusively<T>(project: ProjectId, change: () => Promise<T>): Promise<T>;
   remove(project: ProjectId): Promise<void>;
+  /** From now on no checkpoint is let go of, until the returned function is called: what is noted of them is being copied. */
+  holdCheckpoints(): () => void;
+  areCheckpointsHeld(): boolean;
   /** Resolves when no change is under way. */
   settled(): Promise<void>;
 }
@@ -53,6 +59,8 @@ export function createMirrors(folder: string, { owner = '' }: { owner?: string }
   }
   const git = createGit(folder);
   const queues = new Map<ProjectId, Promise<unknown>>();
+
+  let holders = 0;
 
   const folderOf = (project: ProjectId): string => path.join(folder, `${project}.git`);
 
@@ -109,16 +117,20 @@ export function createMirrors(folder: string, { owner = '' }: { owner?: string }
         return tip;
       }),
 
-    async tips(project) {
+    async tips(project, without = new Set()) {
       if (!existsSync(folderOf(project))) return [];
       const lines = await git.text([
         `--git-dir=${folderOf(project)}`,
         'for-each-ref',
         `--count=${MAX_TIPS}`,
         '--sort=-creatordate',
-        '--format=%(objectname) %(*objectname) %(parent)',
+        '--format=%(refname) %(objectname) %(*objectname) %(parent)',
       ]);
-      return [...new Set(lines.split(/\s+/).filter((commit) => commit !== ''))];
+      const commits = lines.split('\n').flatMap((line) => {
+        const [name = '', ...rest] = line.split(/\s+/);
+        return without.has(name.slice(SNAPSHOT_REFS.length + 1)) && name.startsWith(SNAPSHOT_REFS) ? [] : rest;
+      });
+      return [...new Set(commits.filter((commit) => commit !== ''))];
     },
 
     async hasCommit(project, commit) {
@@ -133,6 +145,12 @@ export function createMirrors(folder: string, { owner = '' }: { owner?: string }
     },
 
     remove: (project) => exclusively(project, () => rm(folderOf(project), { recursive: true, force: true })),
+
+    holdCheckpoints() {
+      holders++;
+      return () => void holders--;
+    },
+    areCheckpointsHeld: () => holders > 0,
 
     async settled() {
       while (queues.size > 0) await Promise.all(queues.values());

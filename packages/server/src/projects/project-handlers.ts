@@ -5,19 +5,34 @@ import type { Db } from '../db/db.ts';
 import { appendEvents } from '../events/event-log.ts';
 import type { Handlers } from '../http/handler.ts';
 import type { Mirrors } from './mirror.ts';
-import { findProject, insertProject, listProjects, type ProjectRow, refuseTakenName, setDefaultBranch } from './project-sql.ts';
+import {
+  findProject,
+  insertProject,
+  listProjects,
+  listSnapshotsUsedBefore,
+  noteSnapshot,
+  type ProjectRow,
+  refuseTakenName,
+  setDefaultBranch,
+  setSnapshotBytes,
+} from './project-sql.ts';
 import { takeSnapshot } from './take-snapshot.ts';
 
 export interface ProjectDeps {
   db: Db;
   mirrors: Mirrors;
+  /** How long a handed-over commit is kept after its last use. */
+  snapshotKeepMs: number;
   /** Tells those who follow the event log that a transaction with events has committed. */
   wakeEvents(): void;
 }
 
+/** A client that is told of a commit names it in a task within this time, or hands it over anew. */
+const TIP_STAYS_MS = 3_600_000;
+
 type ProjectRoutes = 'projects.list' | 'projects.add' | 'projects.get' | 'projects.fetch' | 'projects.tips' | 'projects.snapshot';
 
-export function createProjectHandlers({ db, mirrors, wakeEvents }: ProjectDeps): Pick<Handlers, ProjectRoutes> {
+export function createProjectHandlers({ db, mirrors, snapshotKeepMs, wakeEvents }: ProjectDeps): Pick<Handlers, ProjectRoutes> {
   return {
     async 'projects.list'() {
       return { items: (await listProjects(db)).map(toView) };
@@ -58,12 +73,16 @@ export function createProjectHandlers({ db, mirrors, wakeEvents }: ProjectDeps):
 
     async 'projects.tips'({ params }) {
       const project = await findProject(db, params.project);
-      return { commits: await mirrors.tips(project.id) };
+      const goesSoon = await listSnapshotsUsedBefore(db, project.id, new Date(Date.now() - snapshotKeepMs + TIP_STAYS_MS));
+      return { commits: await mirrors.tips(project.id, goesSoon) };
     },
 
     async 'projects.snapshot'({ params, query: { commit }, body, signal }) {
       const project = await findProject(db, params.project);
-      await takeSnapshot(mirrors, project.id, commit, body, { signal });
+      // Noted before it is there: what is noted as used now is not removed.
+      await noteSnapshot(db, project.id, commit);
+      const bytes = await takeSnapshot(mirrors, project.id, commit, body, { signal });
+      await setSnapshotBytes(db, project.id, commit, bytes);
       return { commit };
     },
   };

@@ -49,6 +49,29 @@ export async function setDefaultBranch(db: Db, project: ProjectId, branch: strin
   await db.query('update projects set default_branch = $2 where id = $1 and default_branch is distinct from $2', [project, branch]);
 }
 
+/** Says that a handed-over commit is used now: it is kept for as long again. */
+export async function noteSnapshot(db: Db, project: ProjectId, commit: string): Promise<void> {
+  await db.query(
+    `insert into snapshots (project_id, commit_hash) values ($1, $2)
+     on conflict (project_id, commit_hash) do update set used_at = now()`,
+    [project, commit],
+  );
+}
+
+/** @param bytes the size in which it came */
+export async function setSnapshotBytes(db: Db, project: ProjectId, commit: string, bytes: number): Promise<void> {
+  await db.query(`update snapshots set bundle_bytes = $3 where project_id = $1 and commit_hash = $2`, [project, commit, bytes]);
+}
+
+/** Commits that were last used before then. */
+export async function listSnapshotsUsedBefore(db: Db, project: ProjectId, before: Date): Promise<Set<string>> {
+  const { rows } = await db.query<{ commit_hash: string }>(`select commit_hash from snapshots where project_id = $1 and used_at < $2`, [
+    project,
+    before,
+  ]);
+  return new Set(rows.map((row) => row.commit_hash));
+}
+
 function projectExists(name: string): CodedError {
   return new CodedError('project.exists', `a project named ${name} is registered already`, { next: 'helix projects list' });
 }

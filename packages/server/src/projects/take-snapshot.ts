@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -20,6 +20,7 @@ export const MAX_BUNDLE_BYTES = 10 * 1024 ** 3;
  * folders, which `git prune` removes.)
  *
  * @param options `ref`: what keeps the commit, in place of the snapshots' own
+ * @returns the size of the bundle in bytes
  * @throws CodedError `snapshot.refused` with the reason, `api.payload_too_large`
  */
 export async function takeSnapshot(
@@ -28,7 +29,7 @@ export async function takeSnapshot(
   commit: string,
   bundle: Readable,
   options: { maxBytes?: number; signal?: AbortSignal; ref?: string } = {},
-): Promise<void> {
+): Promise<number> {
   const { maxBytes = MAX_BUNDLE_BYTES, signal, ref = `${SNAPSHOT_REFS}/${commit}` } = options;
   // A sender that goes away before its bytes are read: `pipeline` tells it when its turn comes.
   bundle.on('error', () => {});
@@ -42,11 +43,13 @@ export async function takeSnapshot(
     await mkdir(path.join(waiting, 'info'));
     await writeFile(path.join(waiting, 'info', 'alternates'), `${objects}\n`);
     await pipeline(bundle, atMost(maxBytes), createWriteStream(file, { mode: 0o600 }), ...(signal ? [{ signal }] : []));
+    const { size } = await stat(file);
     await mirrors.exclusively(project, async () => {
       await unbundle(mirrors, gitDir, waiting, file, commit);
       await adoptPacks(path.join(waiting, 'pack'), path.join(objects, 'pack'));
       await mirrors.git.run([`--git-dir=${gitDir}`, 'update-ref', ref, commit]);
     });
+    return size;
   } finally {
     await rm(waiting, { recursive: true, force: true });
   }

@@ -77,6 +77,12 @@ export function taskHandlers(deps: TaskHandlerDeps): Pick<Handlers, TaskRoutes> 
       const task = await getTask(db, checkId(params.task));
       const attempt = pickAttempt(task, await listAttemptsOfTask(db, task.id), query.attempt);
       if (!attempt) return { body: '', headers: { 'helix-next-offset': '0', 'helix-over': String(isSettled(task.state)) } };
+      if (attempt.output_removed_at)
+        throw new CodedError(
+          'output.removed',
+          `the output of attempt ${attempt.number} of ${task.name} was removed on ${attempt.output_removed_at.toISOString()}`,
+          { next: '`helix config show` tells how long output is kept: retention.outputDays and retention.outputBytes' },
+        );
       const stored = await readStreamLength(db, attempt.id, query.stream);
       if (attempt.is_complete && attempt.streams[query.stream] === undefined && stored === 0 && !['out', 'err'].includes(query.stream))
         throw new CodedError('api.not_found', `attempt ${attempt.number} of ${task.name} left no stream ${query.stream}`, {

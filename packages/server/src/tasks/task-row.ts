@@ -82,6 +82,8 @@ export interface AttemptRow {
   cpu_ms: number | null;
   prepare_ms: number | null;
   outputs_blob: string | null;
+  /** Its streams are not kept any longer. */
+  output_removed_at: Date | null;
   restore: RestorePoint | null;
   /** Why it does not count at present. */
   fenced: ErrorFact | null;

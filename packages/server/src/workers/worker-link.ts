@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { CodedError, type ErrorFact, isErrorCode } from '@helixcode/protocol/errors';
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
@@ -13,6 +14,7 @@ import {
   workerMessage,
 } from '@helixcode/protocol/worker/frames';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
+import type { Tidied, TidyLimits } from '@helixcode/protocol/worker/tidy';
 import type { Logger } from 'pino';
 import { type FrameStream, openFrameStream } from './frame-stream.ts';
 import type { JobBook, JobOrder, WorkerServices } from './job-book.ts';
@@ -68,6 +70,8 @@ export interface WorkerLink {
   assign(attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   cancel(attempt: AttemptId, graceMs: number): void;
   checkpoint(attempt: AttemptId, request: string, limits: CheckpointLimits): void;
+  /** Asks for the removal of what is kept there beyond the limits. @throws CodedError `worker.link_lost` */
+  tidy(limits: TidyLimits, dryRun: boolean): Promise<Tidied[]>;
   /** Jobs that are on the worker or wait for a slot of it, and are not over, as far as is known here. */
   liveJobs(): number;
   /** When the worker last said anything, by `performance.now()`. */
@@ -106,6 +110,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
   const tunnels = new Map<number, Tunnel>();
   const heldReports = new Map<AttemptId, JobReport>();
   const acksDue = new Set<OutputChannel>();
+  const tidying = new Map<string, PromiseWithResolvers<Tidied[]>>();
   /** Jobs that wait for a slot, in the order in which they get one. */
   const waitingJobs = new Map<AttemptId, LinkedJob>();
   let recallTimer: NodeJS.Timeout | undefined;
@@ -193,6 +198,8 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
           code: isErrorCode(message.code) ? message.code : 'checkpoint.failed',
           message: `${workerName}: ${message.message}`,
         });
+      case 'tidied':
+        return tidying.get(message.request)?.resolve(message.items);
       case 'tunnel':
         return openTunnel(message.ch, message.service, message.name);
       case 'ack':
@@ -556,6 +563,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     clearTimeout(recallTimer);
     clearInterval(heartbeat);
     for (const tunnel of [...tunnels.values()]) tunnel.takeClose('the link was lost');
+    for (const answer of tidying.values()) answer.reject(error);
     stream.destroy();
     ears.onClose(error);
   }
@@ -568,6 +576,14 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
       if (isWelcome && !isClosed) sendCancel(attempt, graceMs);
     },
     checkpoint: (attempt, request, limits) => frames.send({ t: 'checkpoint', attempt, request, limits }),
+    async tidy(limits, dryRun) {
+      if (isClosed) throw new CodedError('worker.link_lost', `the link to ${workerName} is over`);
+      const request = randomUUID();
+      const answer = Promise.withResolvers<Tidied[]>();
+      tidying.set(request, answer);
+      frames.send({ t: 'tidy', request, limits, dryRun });
+      return answer.promise.finally(() => tidying.delete(request));
+    },
     liveJobs() {
       let count = 0;
       for (const { report } of jobs.values()) if (!report || !isOver(report.state)) count += 1;

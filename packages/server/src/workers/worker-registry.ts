@@ -5,6 +5,7 @@ import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { newId, type ServerId, type WorkerId } from '@helixcode/protocol/ids';
 import type { WorkerLoad } from '@helixcode/protocol/worker/capabilities';
 import { ENROLMENT_TOKEN_PREFIX } from '@helixcode/protocol/worker/dial-in';
+import type { Tidied, TidyLimits } from '@helixcode/protocol/worker/tidy';
 import type { WorkerAdmission } from '@helixcode/protocol/worker/worker-state';
 import type { Logger } from 'pino';
 import type { SecretBox } from '../auth/secret-box.ts';
@@ -51,6 +52,8 @@ const UNINSTALL_WITHIN_MS = 30_000;
 const REMOVE_GRACE_MS = 2_000;
 /** What another server has cancelled gets this long between TERM and KILL. */
 const CANCEL_GRACE_MS = 5_000;
+/** Large checkouts are many files to remove. */
+const TIDY_WITHIN_MS = 120_000;
 const LOCAL_NAME = 'local';
 /** How long another server may take over what only it can do for a worker of its own. */
 const ROUTED_WITHIN_MS = 10_000;
@@ -157,6 +160,12 @@ export interface WorkerRegistry extends WorkerPool {
   reconnect(worker: WorkerSupervisor, password: string | undefined): Promise<void>;
   /** @returns whether what was installed there is gone */
   remove(worker: WorkerSupervisor, force: boolean): Promise<boolean>;
+
+  /**
+   * Lets every worker with a link remove what it keeps beyond the limits; one that does not answer in time is left out.
+   * @returns by worker's name
+   */
+  tidy(limits: TidyLimits, dryRun: boolean): Promise<{ worker: string; items: Tidied[] }[]>;
 
   /** Also of workers that were removed. */
   nameOfWorker(id: WorkerId): string;
@@ -592,6 +601,24 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       const isUninstalled = await others?.ask(holder, 'worker.remove', { worker: id, force }, ROUTED_REMOVE_WITHIN_MS);
       await registry.refresh();
       return isUninstalled === true;
+    },
+
+    async tidy(limits, dryRun) {
+      const answers = await Promise.all(
+        [...supervisors.values()].flatMap(({ row, link }) => {
+          if (!link) return [];
+          const { promise: tooLate, reject } = Promise.withResolvers<never>();
+          const timer = setTimeout(() => reject(new Error(`${row.name} did not answer within ${TIDY_WITHIN_MS} ms`)), TIDY_WITHIN_MS);
+          return Promise.race([link.tidy(limits, dryRun), tooLate])
+            .then((items) => [{ worker: row.name, items }])
+            .catch((error: unknown) => {
+              log.warn({ err: error, worker: row.id }, 'a worker was not tidied');
+              return [];
+            })
+            .finally(() => clearTimeout(timer));
+        }),
+      );
+      return answers.flat();
     },
 
     nameOfWorker: (id) => names.get(id) ?? id,

@@ -14,7 +14,7 @@ afterAll(() => database.drop());
 
 function givenHandlers() {
   const mirrors = createMirrors(givenFolder());
-  const handlers = createProjectHandlers({ db: database.db, mirrors, wakeEvents: () => {} });
+  const handlers = createProjectHandlers({ db: database.db, mirrors, wakeEvents: () => {}, snapshotKeepMs: 30 * 86_400_000 });
   const call = { user: 'usr_1' as UserId, signal: new AbortController().signal, lastEventId: undefined };
   return {
     mirrors,

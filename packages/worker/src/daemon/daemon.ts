@@ -20,6 +20,7 @@ import { Checkpoints } from '../workspace/checkpoints.ts';
 import { Git, writeGitConfig } from '../workspace/git.ts';
 import { RepoCache } from '../workspace/repo-cache.ts';
 import { SetupCache } from '../workspace/setup-cache.ts';
+import { tidyKept } from '../workspace/tidy-kept.ts';
 import { UploadPackTunnels } from '../workspace/upload-pack-tunnels.ts';
 import { Workspaces } from '../workspace/workspaces.ts';
 import { WorktreePool } from '../workspace/worktree-pool.ts';
@@ -111,6 +112,7 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
     probe: () => void finder.refresh(),
     load: () => sampler.sample(jobs.runningCount()),
     warmProjects: () => pool.warmProjects(),
+    tidy: (limits, dryRun) => tidyKept({ pool, repos, setups }, limits, dryRun),
     shutdown: () => close('the server asked for it'),
     log,
   };

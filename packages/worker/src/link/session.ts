@@ -3,6 +3,7 @@ import { CodedError } from '@helixcode/protocol/errors';
 import type { MachineFacts, WorkerLoad } from '@helixcode/protocol/worker/capabilities';
 import { type Frame, PROTOCOL_VERSION, type ServerMessage, serverMessage } from '@helixcode/protocol/worker/frames';
 import type { JobReport } from '@helixcode/protocol/worker/job';
+import type { Tidied, TidyLimits } from '@helixcode/protocol/worker/tidy';
 import type { SeenEpoch } from '../home/epoch-file.ts';
 import type { JobTable } from '../jobs/job-table.ts';
 import { FileChannel } from './file-channel.ts';
@@ -21,6 +22,7 @@ export interface SessionHost {
   probe(): void;
   load(): WorkerLoad;
   warmProjects(): string[];
+  tidy(limits: TidyLimits, dryRun: boolean): Promise<Tidied[]>;
   shutdown(): void;
   log(line: string): void;
 }
@@ -149,6 +151,8 @@ export class Session {
         return this.#tryFor(message.attempt, () => this.#host.jobs.forget(message.attempt));
       case 'checkpoint':
         return void this.#checkpoint(message);
+      case 'tidy':
+        return void this.#tidy(message);
       case 'open':
         return this.#open(message);
       case 'ack':
@@ -185,6 +189,15 @@ export class Session {
       const code = error instanceof CodedError ? error.code : 'checkpoint.failed';
       if (!(error instanceof CodedError)) this.#host.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
       this.#socket.send({ t: 'unrecorded', attempt, request, code, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  async #tidy({ request, limits, dryRun }: ServerMessage & { t: 'tidy' }): Promise<void> {
+    try {
+      this.#socket.send({ t: 'tidied', request, items: await this.#host.tidy(limits, dryRun) });
+    } catch (error) {
+      this.#host.log(`tidying failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      this.#socket.send({ t: 'tidied', request, items: [] });
     }
   }
 

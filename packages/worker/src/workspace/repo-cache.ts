@@ -2,7 +2,9 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from
 import { join } from 'node:path';
 import { CodedError } from '@helixcode/protocol/errors';
 import { isDiskFull } from '../home/disk-space.ts';
+import { folderSize } from './folder-size.ts';
 import type { Git } from './git.ts';
+import { msSinceUse, noteUse, type Removed } from './last-use.ts';
 import { OneAtATime } from './one-at-a-time.ts';
 import { ProgramFailed } from './run-program.ts';
 import type { UploadPackTunnels } from './upload-pack-tunnels.ts';
@@ -34,6 +36,7 @@ export class RepoCache {
    * @throws CodedError `workspace.failed`; the abort's reason
    */
   async ensureCommit(project: string, commit: string, signal: AbortSignal): Promise<void> {
+    noteUse(this.pathOf(project));
     if (this.#has(project, commit)) return;
     // One after the other: who waited for a fetch of the same commit finds it.
     await this.#perProject.run(project, async () => {
@@ -53,6 +56,27 @@ export class RepoCache {
   /** Throws a damaged repository away; the next job fetches it anew. */
   discard(project: string): void {
     rmSync(this.pathOf(project), { recursive: true, force: true });
+  }
+
+  /**
+   * Removes repositories that no job has asked for a commit of for so long, and of which no tree is checked out.
+   * @param dryRun only finds them
+   */
+  async tidy(unusedMs: number, inUse: ReadonlySet<string>, dryRun: boolean): Promise<Removed[]> {
+    const removed: Removed[] = [];
+    for (const name of existsSync(this.#folder) ? readdirSync(this.#folder) : []) {
+      const project = name.replace(/\.git$/, '');
+      if (inUse.has(project) || !name.endsWith('.git')) continue;
+      await this.exclusively(project, async () => {
+        const bytes = await folderSize(this.pathOf(project));
+        // Looked at as the last, with nothing to wait for until it is gone.
+        const sinceMs = msSinceUse(this.pathOf(project));
+        if (sinceMs === undefined || sinceMs < unusedMs) return;
+        removed.push({ bytes, unusedMs: sinceMs });
+        if (!dryRun) this.discard(project);
+      });
+    }
+    return removed;
   }
 
   /** The pin is set after the commit is complete, so it vouches for the files too. */

@@ -1,10 +1,11 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { packArchive, unpackArchive } from './archive.ts';
 import type { Blobs } from './blobs.ts';
 import type { Git } from './git.ts';
+import { msSinceUse, noteUse, type Removed } from './last-use.ts';
 import { runProgram } from './run-program.ts';
 import type { WorktreePool } from './worktree-pool.ts';
 
@@ -81,6 +82,30 @@ export class SetupCache {
     if (this.#pool.readRecord(request.tree).setup?.key !== key) await this.#unpack(key, archive, request);
   }
 
+  /**
+   * Removes archives that were not unpacked for so long, and the longest unused while all together are larger than
+   * `maxBytes`, except those used within `atLeastMs`.
+   *
+   * @param dryRun only finds them
+   */
+  async tidy(limits: { unusedMs: number; maxBytes: number; atLeastMs: number }, dryRun: boolean): Promise<Removed[]> {
+    const archives = (existsSync(this.#folder) ? readdirSync(this.#folder) : []).flatMap((key) => {
+      const archive = join(this.#folder, key, 'outputs.tar.zst');
+      const stat = statSync(archive, { throwIfNoEntry: false });
+      return stat ? [{ key, bytes: stat.size, unusedMs: msSinceUse(archive) ?? 0 }] : [];
+    });
+    let bytes = archives.reduce((sum, one) => sum + one.bytes, 0);
+    const removed: Removed[] = [];
+    for (const { key, ...one } of archives.sort((a, b) => b.unusedMs - a.unusedMs)) {
+      if (one.unusedMs < limits.atLeastMs || this.#underWay.has(key)) continue;
+      if (one.unusedMs < limits.unusedMs && bytes <= limits.maxBytes) continue;
+      if (!dryRun) rmSync(join(this.#folder, key), { recursive: true, force: true });
+      bytes -= one.bytes;
+      removed.push(one);
+    }
+    return removed;
+  }
+
   async #fetchOrProduce(key: string, archive: string, request: SetupRequest): Promise<void> {
     mkdirSync(join(this.#folder, key), { recursive: true, mode: 0o700 });
     const blob = `setup-${key}`;
@@ -118,6 +143,7 @@ export class SetupCache {
   }
 
   async #unpack(key: string, archive: string, { tree, commit, environment, signal }: SetupRequest): Promise<void> {
+    noteUse(archive);
     try {
       await unpackArchive(archive, tree, { env: environment, signal });
     } catch (error) {

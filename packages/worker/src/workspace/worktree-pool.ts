@@ -1,10 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isDiskFull } from '../home/disk-space.ts';
-import { readIfThere, replaceFile } from '../home/write-file.ts';
+import { isErrno, readIfThere, replaceFile } from '../home/write-file.ts';
 import type { JobFolder } from '../jobs/job-folder.ts';
+import { folderSize } from './folder-size.ts';
 import type { Git } from './git.ts';
+import { msSinceUse, noteUse, type Removed } from './last-use.ts';
 import type { RepoCache } from './repo-cache.ts';
 
 /** What is known of a working tree between jobs. */
@@ -83,6 +85,7 @@ export class WorktreePool {
   release(job: JobFolder): void {
     const tree = job.readLease();
     if (!tree) return;
+    noteUse(`${tree}.json`);
     job.removeLease();
     this.#leases.delete(tree);
   }
@@ -113,6 +116,43 @@ export class WorktreePool {
       await fetch();
       await this.#make(tree, wanted);
     }
+  }
+
+  /**
+   * Removes trees that no job has held for so long.
+   *
+   * @param dryRun only finds them
+   * @returns also the projects that still have a tree
+   */
+  async tidy(unusedMs: number, dryRun: boolean): Promise<{ removed: Removed[]; projectsInUse: Set<string> }> {
+    this.#restoreLeases();
+    const removed: Removed[] = [];
+    const projectsInUse = new Set([...this.#leases].map((tree) => basename(dirname(tree))));
+    for (const project of this.warmProjects()) {
+      for (const name of readdirSync(join(this.#folder, project))) {
+        const tree = join(this.#folder, project, name);
+        if (!/^\d+$/.test(name) || this.#leases.has(tree)) continue;
+        const sinceMs = msSinceUse(existsSync(`${tree}.json`) ? `${tree}.json` : tree);
+        if (sinceMs === undefined) continue;
+        if (sinceMs < unusedMs) projectsInUse.add(project);
+        else {
+          // Nobody is given it while it is measured and removed.
+          this.#leases.add(tree);
+          try {
+            removed.push({ bytes: await folderSize(tree), unusedMs: sinceMs });
+            if (!dryRun) {
+              await rm(tree, { recursive: true, force: true, maxRetries: 5 });
+              rmSync(`${tree}.json`, { force: true });
+            }
+          } finally {
+            this.#leases.delete(tree);
+          }
+        }
+      }
+      // A project without a tree is not warm any more; a folder that is not empty stays.
+      if (!dryRun && !projectsInUse.has(project)) removeIfEmpty(join(this.#folder, project));
+    }
+    return { removed, projectsInUse };
   }
 
   readRecord(tree: string): TreeRecord {
@@ -193,4 +233,12 @@ export class WorktreePool {
 /** Writes a path so that a gitignore pattern means it and nothing else. */
 function asPattern(path: string): string {
   return path.replaceAll(/[\\*?[\]!# ]/g, (character) => `\\${character}`);
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if (!isErrno(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) throw error;
+  }
 }
