@@ -1,0 +1,30 @@
+// Colours, cursor moves (CSI), titles and links (OSC), device strings (DCS, PM, APC, SOS), and the two-character escapes, by ECMA-48. One that is not closed goes to the
+// end of its line only, so that it cannot swallow what follows.
+const ESCAPES = new RegExp(
+  [
+    String.raw`\u001b\[[0-?]*[ -/]*[@-~]`,
+    String.raw`\u009b[0-?]*[ -/]*[@-~]`,
+    String.raw`\u001b[\]PX^_][^\u0007\u001b\n]*(?:\u0007|\u001b\\)?`,
+    String.raw`\u001b[ -/]*[0-~]`,
+    String.raw`\u001b`,
+  ].join('|'),
+  'g',
+);
+
+/**
+ * Text as it looks when it is written on a page: without colours and cursor moves, a line that was overwritten (progress bars) as it was last, no
+ * control characters but tab and line feed.
+ */
+export function stripControl(text: string): string {
+  return text
+    .replace(ESCAPES, '')
+    .split('\n')
+    .map(asWrittenLast)
+    .join('\n')
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
+}
+
+function asWrittenLast(line: string): string {
+  const shown = line.replace(/\r+$/, '');
+  return shown.slice(shown.lastIndexOf('\r') + 1);
+}
