@@ -1,5 +1,6 @@
 import type { JsonObject } from '@helixcode/llm/model-port';
 import { CodedError } from '@helixcode/protocol/errors';
+import { instructionFolders, readInstructions, tellInstructions } from '../context/instructions.ts';
 import { boundText } from '../output/bound-output.ts';
 import { failed, type ToolContext, type ToolOutcome } from './tool.ts';
 import { findTool } from './tool-set.ts';
@@ -15,11 +16,24 @@ export async function runCall(call: { tool: string; input: JsonObject }, context
   if (tool === undefined) throw new Error(`the loop asked for ${call.tool}, which is no tool`);
   try {
     const outcome = await tool.run(call.input, context);
-    return { ...outcome, text: boundText(outcome.text.toWellFormed()).text };
+    return await withInstructions({ ...outcome, text: boundText(outcome.text.toWellFormed()).text }, context);
   } catch (error) {
     if (!(error instanceof CodedError) || !error.code.startsWith('workspace.') || !isRefusal(error)) throw error;
     return failed(error.next === undefined ? error.message : `${error.message}; ${error.next}`);
   }
+}
+
+/** A call that touched files in a folder the model has not been in tells what the project says of that folder. */
+async function withInstructions(outcome: ToolOutcome, { workspace, instructedFolders }: ToolContext): Promise<ToolOutcome> {
+  const touched = new Set((outcome.seen ?? []).flatMap(({ path }) => instructionFolders(path)));
+  const folders = [...touched].filter((folder) => !instructedFolders.includes(folder));
+  if (folders.length === 0) return outcome;
+  const texts: string[] = [];
+  for (const folder of folders) {
+    const instructions = await readInstructions(workspace, folder);
+    if (instructions !== undefined) texts.push(tellInstructions(instructions));
+  }
+  return { ...outcome, text: [outcome.text, ...texts].join('\n\n'), instructedFolders: folders };
 }
 
 /** What the workspace refuses has changed nothing; that it failed says nothing of what it did before. */

@@ -10,7 +10,7 @@ export interface ToolOutcome {
   isError: boolean;
   /** Content of a file as the model knows it from now on: its hash, or `absent`. */
   seen?: { path: string; hash: string }[];
-  /** Folders whose AGENTS.md was looked for; one that was found is in the text. */
+  /** Folders whose AGENTS.md was looked for by this call; what was found is in the text. */
   instructedFolders?: string[];
   /** Of a plan: a person agreed to it. */
   isPlanAccepted?: boolean;
@@ -27,6 +27,8 @@ export interface ToolContext {
   host: AgentHost;
   /** Hash of each file as the model saw it last, by path. */
   seen: Readonly<Record<string, string>>;
+  /** Folders whose AGENTS.md the model knows, or that have none. */
+  instructedFolders: readonly string[];
   /** The model only looks: what it is asked for is a plan. */
   isPlanning: boolean;
   signal: AbortSignal;
