@@ -136,9 +136,13 @@ export function personSays({ settings }: Conversation, text: string): Entry {
   const tokens = messageTokens([entry.message]);
   const room = Math.floor(settings.contextTokens * MESSAGE_SHARE);
   if (tokens > room)
-    throw new CodedError('agent.message_too_large', `the message has about ${tokens} tokens; ${settings.model} has room for ${room} of one`, {
-      next: 'put the text into a file of the project, and name the file',
-    });
+    throw new CodedError(
+      'agent.message_too_large',
+      `the message has about ${tokens} tokens; ${settings.model} has room for ${room} of one`,
+      {
+        next: 'put the text into a file of the project, and name the file',
+      },
+    );
   return entry;
 }
 

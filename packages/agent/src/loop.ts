@@ -1,4 +1,12 @@
-import { addUsage, type JsonObject, type ModelDone, type ModelRequest, readArguments, textOf, toolCallsOf } from '@helixcode/llm/model-port';
+import {
+  addUsage,
+  type JsonObject,
+  type ModelDone,
+  type ModelRequest,
+  readArguments,
+  textOf,
+  toolCallsOf,
+} from '@helixcode/llm/model-port';
 import { ERROR_CODES, type ErrorCode, type ErrorFact } from '@helixcode/protocol/errors';
 import { nearestName } from '@helixcode/protocol/nearest-name';
 import { COMPACT_FROM, compact, orderCompaction } from './context/compaction.ts';
@@ -71,16 +79,28 @@ export function nextStep(conversation: Conversation, nowMs: number): Step {
   if (ready.length > 0) return { do: 'run_tools', calls: ready.map(readyCall) };
   if (claim !== undefined) {
     if (conversation.refusedEnds >= limits.refusedEnds)
-      return park('agent.not_verified', `the agent said ${conversation.refusedEnds} times that it is done, and the checks of the project say no`, 'tell it what to do');
+      return park(
+        'agent.not_verified',
+        `the agent said ${conversation.refusedEnds} times that it is done, and the checks of the project say no`,
+        'tell it what to do',
+      );
     return { do: 'verify', commands: settings.demand.commands, claim };
   }
 
   const circle = stuckIn(traces, limits.repeats);
   if (circle !== undefined) return park('agent.stuck', `the agent goes in circles: ${circle}`, 'tell it what to do');
   if (failures.empty >= limits.failures)
-    return park('agent.empty_answers', `${settings.model} answered with nothing ${failures.empty} times in a row`, 'try another model: helix models list');
+    return park(
+      'agent.empty_answers',
+      `${settings.model} answered with nothing ${failures.empty} times in a row`,
+      'try another model: helix models list',
+    );
   if (failures.cut >= limits.failures)
-    return park('agent.answer_cut', `the answers of ${settings.model} were cut at their limit ${failures.cut} times in a row`, 'raise the limit of its answers, or give it a smaller goal');
+    return park(
+      'agent.answer_cut',
+      `the answers of ${settings.model} were cut at their limit ${failures.cut} times in a row`,
+      'raise the limit of its answers, or give it a smaller goal',
+    );
   if (conversation.turns >= limits.turns)
     return park('agent.turns_spent', `the agent has used all of its ${limits.turns} turns`, 'give it more turns');
   return callModel(conversation);
@@ -96,10 +116,18 @@ function callModel(conversation: Conversation): Step {
         do: 'call_model',
         purpose: 'summary',
         cut: order.cut,
-        request: { model: settings.model, messages: order.messages, maxOutputTokens: Math.max(2_000, Math.floor(settings.contextTokens * 0.1)) },
+        request: {
+          model: settings.model,
+          messages: order.messages,
+          maxOutputTokens: Math.max(2_000, Math.floor(settings.contextTokens * 0.1)),
+        },
       };
     if (isOverfull || tokens > settings.contextTokens * FULL_FROM)
-      return park('agent.context_full', `the conversation has about ${tokens} tokens, ${settings.model} reads ${settings.contextTokens}, and it could not be summed up`, 'go on with a model of a larger context: helix models list');
+      return park(
+        'agent.context_full',
+        `the conversation has about ${tokens} tokens, ${settings.model} reads ${settings.contextTokens}, and it could not be summed up`,
+        'go on with a model of a larger context: helix models list',
+      );
   }
   return { do: 'call_model', purpose: 'turn', request: turnRequest(conversation), basis: entries.length };
 }
@@ -111,7 +139,11 @@ function turnRequest({ settings, entries }: Conversation): ModelRequest {
   const last = messages.at(-1);
   return {
     model,
-    messages: [{ role: 'system', text: system, cache: '5m' }, ...messages.slice(0, -1), ...(last === undefined ? [] : [{ ...last, cache: '5m' as const }])],
+    messages: [
+      { role: 'system', text: system, cache: '5m' },
+      ...messages.slice(0, -1),
+      ...(last === undefined ? [] : [{ ...last, cache: '5m' as const }]),
+    ],
     tools,
     ...(reasoning !== undefined && { reasoning }),
     ...(maxOutputTokens !== undefined && { maxOutputTokens }),
@@ -145,7 +177,9 @@ export function takeOutcome(conversation: Conversation, outcome: Outcome): Conve
     case 'parked':
       return parkAt(conversation, outcome.reason, outcome.atMs);
     case 'resumed':
-      return conversation.ending === undefined ? goOn({ ...conversation, limits: { ...conversation.limits, ...outcome.limits } }, outcome.atMs) : conversation;
+      return conversation.ending === undefined
+        ? goOn({ ...conversation, limits: { ...conversation.limits, ...outcome.limits } }, outcome.atMs)
+        : conversation;
   }
 }
 
@@ -159,7 +193,8 @@ function takeAnswer(given: Conversation, basis: number, answer: ModelAnswer, atM
   const isRefused = answer.ending === 'filtered';
   const isEmpty = text.trim() === '' && calls.length === 0;
   // An answer that was cut orders nothing: its last call may be half of one.
-  const kept = isCut || isRefused ? { ...answer.message, parts: answer.message.parts.filter(({ type }) => type === 'text') } : answer.message;
+  const kept =
+    isCut || isRefused ? { ...answer.message, parts: answer.message.parts.filter(({ type }) => type === 'text') } : answer.message;
   const isKept = isCut || isRefused ? text.trim() !== '' : !isEmpty;
   const conversation: Conversation = {
     ...given,
@@ -179,16 +214,31 @@ function takeAnswer(given: Conversation, basis: number, answer: ModelAnswer, atM
   if (isRefused)
     return parkAt(
       add(conversation, since),
-      { code: 'agent.refused', message: `the vendor of ${given.settings.model} stopped its answer`, next: 'say it otherwise, or try another model: helix models list' },
+      {
+        code: 'agent.refused',
+        message: `the vendor of ${given.settings.model} stopped its answer`,
+        next: 'say it otherwise, or try another model: helix models list',
+      },
       atMs,
     );
   if (isCut) {
     const lost = calls.length > 0 ? ` None of its ${calls.length} calls was made.` : '';
     return add(conversation, [said('harness', `Your answer was cut at its limit.${lost} Go on in smaller steps.`), ...since]);
   }
-  if (isEmpty) return add(conversation, [said('harness', 'Your answer was empty. Make a call, or say what you did if the goal is reached.'), ...since]);
+  if (isEmpty)
+    return add(conversation, [
+      said('harness', 'Your answer was empty. Make a call, or say what you did if the goal is reached.'),
+      ...since,
+    ]);
   if (calls.length > 0)
-    return settle({ ...conversation, calls: calls.map((part, index) => checkCall(part, index, conversation)), queued: [...conversation.queued, ...since] }, atMs);
+    return settle(
+      {
+        ...conversation,
+        calls: calls.map((part, index) => checkCall(part, index, conversation)),
+        queued: [...conversation.queued, ...since],
+      },
+      atMs,
+    );
   if (since.length > 0) return add(conversation, since);
   if (given.settings.mode === 'plan') {
     // Asking in words is no plan either; it counts as one of the ends that are not accepted.
@@ -196,10 +246,16 @@ function takeAnswer(given: Conversation, basis: number, answer: ModelAnswer, atM
     if (refusedEnds >= given.limits.refusedEnds)
       return parkAt(
         { ...conversation, refusedEnds },
-        { code: 'agent.no_plan', message: `${given.settings.model} ended ${refusedEnds} times without showing a plan`, next: 'tell it what to do' },
+        {
+          code: 'agent.no_plan',
+          message: `${given.settings.model} ended ${refusedEnds} times without showing a plan`,
+          next: 'tell it what to do',
+        },
         atMs,
       );
-    return add({ ...conversation, refusedEnds }, [said('harness', 'Show the plan with the tool plan; use ask where you need to know something.')]);
+    return add({ ...conversation, refusedEnds }, [
+      said('harness', 'Show the plan with the tool plan; use ask where you need to know something.'),
+    ]);
   }
   if (given.settings.demand.commands.length === 0) return end(conversation, { text, proof: 'nothing_to_verify', receipts: [] }, atMs);
   return { ...conversation, claim: text };
@@ -213,7 +269,9 @@ function checkCall(part: CallState['part'], index: number, { settings }: Convers
   const tool = findTool(part.tool);
   if (tool === undefined || !names.includes(part.tool)) {
     const meant = nearestName(part.tool, names);
-    return wrong(`there is no tool ${JSON.stringify(part.tool.slice(0, 80))}; ${meant === undefined ? `there are ${names.join(', ')}` : `did you mean ${meant}?`}`);
+    return wrong(
+      `there is no tool ${JSON.stringify(part.tool.slice(0, 80))}; ${meant === undefined ? `there are ${names.join(', ')}` : `did you mean ${meant}?`}`,
+    );
   }
   const read = readArguments(part);
   if ('problem' in read) return wrong(read.problem);
@@ -253,7 +311,10 @@ function loseCall(conversation: Conversation, callId: string, why: string, atMs:
   if (open === undefined) return conversation;
   // A look changes nothing: it can be taken again.
   if (findTool(open.part.tool)?.effect === 'read')
-    return { ...conversation, calls: conversation.calls.map((call) => (call === open ? { part: call.part, input: call.input, state: 'waiting' } : call)) };
+    return {
+      ...conversation,
+      calls: conversation.calls.map((call) => (call === open ? { part: call.part, input: call.input, state: 'waiting' } : call)),
+    };
   const text = `The outcome of this call is unknown: ${why}. It may have been done wholly, in part, or not at all, and it is not made again by itself. Look at what is there before you go on.`;
   return finishCall(conversation, callId, failed(text), atMs);
 }

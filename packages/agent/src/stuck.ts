@@ -25,12 +25,24 @@ export function tracesNeeded(repeats: number): number {
 /** How an agent goes in circles, in a sentence; `undefined` while it does not. */
 export function stuckIn(traces: readonly CallTrace[], repeats: number): string | undefined {
   for (let round = 1; round <= LONGEST_ROUND; round++) {
-    if (endsInRounds(traces.map(({ whole }) => whole), round, repeats))
+    if (
+      endsInRounds(
+        traces.map(({ whole }) => whole),
+        round,
+        repeats,
+      )
+    )
       return round === 1
         ? `the same call gave the same result ${repeats} times in a row`
         : `the same ${round} calls gave the same results ${repeats} times in a row`;
   }
-  if (endsInRounds(traces.map(({ call }) => call), 1, CHANGING_TRIES * repeats))
+  if (
+    endsInRounds(
+      traces.map(({ call }) => call),
+      1,
+      CHANGING_TRIES * repeats,
+    )
+  )
     return `the same call was made ${CHANGING_TRIES * repeats} times in a row`;
   return undefined;
 }

@@ -18,7 +18,8 @@ export function messagesOf(entries: readonly Entry[]): Message[] {
   const messages: Message[] = [];
   for (const { message } of entries) {
     const last = messages.at(-1);
-    if (message.role === 'user' && last?.role === 'user') messages[messages.length - 1] = { ...last, parts: [...last.parts, ...message.parts] };
+    if (message.role === 'user' && last?.role === 'user')
+      messages[messages.length - 1] = { ...last, parts: [...last.parts, ...message.parts] };
     else messages.push(message);
   }
   return messages;

@@ -1,8 +1,8 @@
+import { CodedError } from '@helixcode/protocol/errors';
+import { decode, isBinary } from '../edit/file-text.ts';
 import { boundText } from '../output/bound-output.ts';
 import { fileIfThere } from '../tools/open-file.ts';
-import { decode, isBinary } from '../edit/file-text.ts';
 import type { Workspace } from '../workspace.ts';
-import { CodedError } from '@helixcode/protocol/errors';
 
 export const INSTRUCTIONS_FILE = 'AGENTS.md';
 /** Of one file. A longer one is cut, and says so. */
@@ -28,7 +28,10 @@ export async function readInstructions(workspace: Workspace, folder: string): Pr
     const file = await fileIfThere(workspace, path);
     if (file === undefined || isBinary(file.bytes)) return undefined;
     const isLong = file.bytes.length > INSTRUCTIONS_BYTES;
-    const text = decode(file.bytes.subarray(0, INSTRUCTIONS_BYTES)).replace(/\uFFFD+$/, '').replace(/^\uFEFF/, '').trim();
+    const text = decode(file.bytes.subarray(0, INSTRUCTIONS_BYTES))
+      .replace(/\uFFFD+$/, '')
+      .replace(/^\uFEFF/, '')
+      .trim();
     if (text === '') return undefined;
     return { folder, text: isLong ? `${boundText(text).text}\n[${path} is longer; read the rest where it is needed]` : text };
   } catch (error) {

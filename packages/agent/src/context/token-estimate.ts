@@ -22,7 +22,10 @@ function contentTokens(message: Message): number {
     case 'user':
       return message.parts.reduce((sum, part) => sum + (part.type === 'text' ? estimateTokens(part.text) : IMAGE_TOKENS), 0);
     case 'assistant':
-      return message.parts.reduce((sum, part) => sum + estimateTokens(part.type === 'tool_call' ? part.tool + part.argumentsText : part.text), 0);
+      return message.parts.reduce(
+        (sum, part) => sum + estimateTokens(part.type === 'tool_call' ? part.tool + part.argumentsText : part.text),
+        0,
+      );
     case 'tool':
       return message.results.reduce(
         (sum, { parts }) => parts.reduce((more, part) => more + (part.type === 'text' ? estimateTokens(part.text) : IMAGE_TOKENS), sum),

@@ -1,4 +1,4 @@
-import { isBinary, lineNumberAt, linesOf } from './file-text.ts';
+import { type ByteRange, isBinary, lineNumberAt, linesOf } from './file-text.ts';
 import { findMatch, type MatchStrategy } from './find-match.ts';
 import { nearestRegion } from './nearest-region.ts';
 
@@ -6,6 +6,8 @@ export interface Edited {
   isEdited: true;
   bytes: Uint8Array;
   strategy: MatchStrategy;
+  /** What was replaced, in the file as it was. */
+  replaced: ByteRange;
   /** Lines of the edited file that hold the new text, from 1. */
   firstLine: number;
   lastLine: number;
@@ -40,7 +42,9 @@ export function editText(bytes: Uint8Array, oldText: string, newText: string): E
         `the text is at line ${match.line} with another indentation, and the new text cannot be indented like it for sure; give both as the file has them`,
       );
     case 'none':
-      return problem(['the text is not in the file.', nearestRegion(bytes, oldText) ?? 'Nothing in it is like it; read the file.'].join(' '));
+      return problem(
+        ['the text is not in the file.', nearestRegion(bytes, oldText) ?? 'Nothing in it is like it; read the file.'].join(' '),
+      );
     case 'one': {
       const { range, replacement } = match;
       const present = bytes.subarray(range.start, range.end);
@@ -52,6 +56,7 @@ export function editText(bytes: Uint8Array, oldText: string, newText: string): E
         isEdited: true,
         bytes: edited,
         strategy: match.strategy,
+        replaced: range,
         firstLine: lineNumberAt(lines, range.start),
         lastLine: lineNumberAt(lines, lastByte),
         notes: match.notes,

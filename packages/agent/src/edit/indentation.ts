@@ -58,7 +58,8 @@ export function indentBy(indentation: string, change: IndentationChange): string
 }
 
 export function describeChange(change: IndentationChange): string | undefined {
-  const name = (prefix: string): string => `${prefix.length} ${/^\t+$/.test(prefix) ? 'tab(s)' : /^ +$/.test(prefix) ? 'space(s)' : 'tabs and spaces'}`;
+  const name = (prefix: string): string =>
+    `${prefix.length} ${/^\t+$/.test(prefix) ? 'tab(s)' : /^ +$/.test(prefix) ? 'space(s)' : 'tabs and spaces'}`;
   switch (change.kind) {
     case 'same':
       return undefined;

@@ -29,7 +29,11 @@ export function nearestRegion(bytes: Uint8Array, oldText: string): string | unde
   const width = String(to).length;
   const shown = lines.slice(from, to).map((line, index) => `${String(from + index + 1).padStart(width)} | ${cut(line)}`);
   const difference = firstDifference(lines, asked, start);
-  return [`The nearest is ${to - from > 1 ? `lines ${from + 1}-${to}` : `line ${from + 1}`}:`, ...shown, ...(difference ? [difference] : [])].join('\n');
+  return [
+    `The nearest is ${to - from > 1 ? `lines ${from + 1}-${to}` : `line ${from + 1}`}:`,
+    ...shown,
+    ...(difference ? [difference] : []),
+  ].join('\n');
 }
 
 /** Each line that is equal but for white space and look-alikes votes for the place at which the text would begin. */
@@ -51,7 +55,10 @@ function placeOfEqualLines(lines: readonly string[], asked: readonly string[]): 
 }
 
 function placeOfSimilarLine(lines: readonly string[], asked: readonly string[]): number | undefined {
-  const [longest, place] = asked.reduce<[string, number]>((best, line, index) => (line.trim().length > best[0].length ? [line.trim(), index] : best), ['', 0]);
+  const [longest, place] = asked.reduce<[string, number]>(
+    (best, line, index) => (line.trim().length > best[0].length ? [line.trim(), index] : best),
+    ['', 0],
+  );
   const pairs = pairsOf(longest);
   if (pairs.size === 0) return undefined;
   let best: { at: number; likeness: number } | undefined;

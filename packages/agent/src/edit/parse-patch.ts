@@ -34,7 +34,9 @@ export function parsePatch(text: string): { operations: PatchOperation[] } | { p
   for (let at = first + 1; at < lines.length - 1; at++) {
     const line = lines[at] ?? '';
     const current = operations.at(-1);
-    const wrong = (why: string): { problem: string } => ({ problem: `line ${at + 1} of the patch ${why}: ${JSON.stringify(line.slice(0, 100))}` });
+    const wrong = (why: string): { problem: string } => ({
+      problem: `line ${at + 1} of the patch ${why}: ${JSON.stringify(line.slice(0, 100))}`,
+    });
     const heading = /^\*\*\* (Add File|Delete File|Update File|Move to): (.*\S)\s*$/.exec(line);
     if (heading) {
       const path = heading[2] as string;
@@ -82,7 +84,8 @@ function check(operations: PatchOperation[]): { operations: PatchOperation[] } |
       seen.add(path);
     }
     if (operation.kind !== 'update') continue;
-    if (operation.hunks.length === 0 && operation.moveTo === undefined) return { problem: `the patch changes nothing in ${operation.path}` };
+    if (operation.hunks.length === 0 && operation.moveTo === undefined)
+      return { problem: `the patch changes nothing in ${operation.path}` };
     const empty = operation.hunks.findIndex(({ oldText, newText }) => oldText === newText);
     if (empty !== -1) return { problem: `hunk ${empty + 1} of ${operation.path} changes nothing: mark lines with "-" and "+"` };
   }

@@ -1,6 +1,6 @@
+import type { NotEdited } from './edit-text.ts';
 import { decode, isBinary, lineEndsOf, linesOf, withLineEnds } from './file-text.ts';
 import { findMatch, type MatchStrategy } from './find-match.ts';
-import type { NotEdited } from './edit-text.ts';
 import { nearestRegion } from './nearest-region.ts';
 import type { Hunk } from './parse-patch.ts';
 
@@ -45,11 +45,19 @@ export function patchText(bytes: Uint8Array, hunks: readonly Hunk[]): Patched | 
     }
     const match = findMatch(present, hunk.oldText, hunk.newText, { within: { start: from, end: present.length }, wholeLines: true });
     if (match.found === 'many' && !hunk.isAtEnd)
-      return problem(`its lines are there ${match.lines.length} times, at lines ${match.lines.slice(0, 10).join(', ')}; add context, or "@@ " and a line before it`);
-    const found = match.found === 'many' ? findMatch(present, hunk.oldText, hunk.newText, { within: lastLines(present, hunk.oldText), wholeLines: true }) : match;
-    if (found.found === 'unfitting') return problem(`its lines are at line ${found.line} with another indentation; give them as the file has them`);
+      return problem(
+        `its lines are there ${match.lines.length} times, at lines ${match.lines.slice(0, 10).join(', ')}; add context, or "@@ " and a line before it`,
+      );
+    const found =
+      match.found === 'many'
+        ? findMatch(present, hunk.oldText, hunk.newText, { within: lastLines(present, hunk.oldText), wholeLines: true })
+        : match;
+    if (found.found === 'unfitting')
+      return problem(`its lines are at line ${found.line} with another indentation; give them as the file has them`);
     if (found.found !== 'one')
-      return problem(`its lines are not ${cursor > 0 || hunk.anchor !== undefined ? 'behind that place ' : ''}in the file. ${nearestRegion(present, hunk.oldText) ?? 'Nothing in it is like them; read the file.'}`);
+      return problem(
+        `its lines are not ${cursor > 0 || hunk.anchor !== undefined ? 'behind that place ' : ''}in the file. ${nearestRegion(present, hunk.oldText) ?? 'Nothing in it is like them; read the file.'}`,
+      );
     if (hunk.isAtEnd && found.range.end < present.length) return problem('its lines are in the file, but not at its end');
     present = splice(present, found.range.start, found.range.end, found.replacement);
     cursor = found.range.start + found.replacement.length;

@@ -23,7 +23,8 @@ export interface BoundedText {
 /** What a model is shown of the output of a command: its head and its tail, with a line between that says what is missing and where it is. */
 export function boundOutput(output: CapturedOutput): BoundedText {
   const where = output.file === undefined ? '' : `; all of it is in ${output.file}`;
-  if (isBinary(output.head) || isBinary(output.tail)) return { text: `[binary output, ${tellBytes(output.totalBytes)}${where}]`, isCut: true };
+  if (isBinary(output.head) || isBinary(output.tail))
+    return { text: `[binary output, ${tellBytes(output.totalBytes)}${where}]`, isCut: true };
   const missingBytes = output.totalBytes - output.head.length - output.tail.length;
   if (missingBytes <= 0) {
     const whole = Buffer.concat([output.head, output.tail]);

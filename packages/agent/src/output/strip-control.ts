@@ -21,7 +21,7 @@ export function stripControl(text: string): string {
     .split('\n')
     .map(asWrittenLast)
     .join('\n')
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
+    .replace(/(?![\t\n])\p{Cc}/gu, '');
 }
 
 function asWrittenLast(line: string): string {

@@ -95,7 +95,9 @@ function overlapsOf(subtasks: readonly Subtask[]): PlanTotals['overlaps'] {
     ({ file }) => file,
   );
   return [...byFile].flatMap(([file, uses]) => {
-    const atOnce = uses.filter(({ one }) => uses.some(({ one: other }) => other !== one && !allBefore(one).has(other.id) && !allBefore(other).has(one.id)));
+    const atOnce = uses.filter(({ one }) =>
+      uses.some(({ one: other }) => other !== one && !allBefore(one).has(other.id) && !allBefore(other).has(one.id)),
+    );
     return atOnce.length > 0 ? [{ file, subtasks: atOnce.map(({ one }) => one.id) }] : [];
   });
 }

@@ -1,6 +1,6 @@
 import { CodedError } from '@helixcode/protocol/errors';
 import { z } from 'zod';
-import { parsePatch, type PatchOperation } from '../edit/parse-patch.ts';
+import { type PatchOperation, parsePatch } from '../edit/parse-patch.ts';
 import { patchText } from '../edit/patch-text.ts';
 import { ABSENT, type Workspace } from '../workspace.ts';
 import { workspacePath } from '../workspace-path.ts';
@@ -61,14 +61,16 @@ async function changesOf(operation: PatchOperation, workspace: Workspace): Promi
   const { bytes, hash } = await openFile(workspace, path);
   if (operation.kind === 'delete') return { changes: [{ path, expected: hash, bytes: undefined, told: `deleted ${path}` }] };
 
-  const patched = operation.hunks.length === 0 ? { isEdited: true as const, bytes, strategies: [], notes: [] } : patchText(bytes, operation.hunks);
+  const patched =
+    operation.hunks.length === 0 ? { isEdited: true as const, bytes, strategies: [], notes: [] } : patchText(bytes, operation.hunks);
   if (!patched.isEdited) return { problem: `${path}: ${patched.problem}` };
   const loose = patched.strategies.flatMap((strategy, index) => (strategy === 'whitespace' ? [index + 1] : []));
   const how = loose.length === 0 ? 'exact match' : `hunk ${loose.join(', ')} matched whole lines but for white space`;
   const told = [`patched ${path} (${how})`, ...patched.notes].join('; ');
   if (operation.moveTo === undefined) return { changes: [{ path, expected: hash, bytes: patched.bytes, told }] };
   const target = workspacePath(operation.moveTo, workspace.root);
-  if (target === '' || (await fileIfThere(workspace, target)) !== undefined) return { problem: `${operation.moveTo} exists: nothing is moved onto it` };
+  if (target === '' || (await fileIfThere(workspace, target)) !== undefined)
+    return { problem: `${operation.moveTo} exists: nothing is moved onto it` };
   return {
     changes: [
       { path: target, expected: ABSENT, bytes: patched.bytes, told },

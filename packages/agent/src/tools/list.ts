@@ -28,7 +28,7 @@ export const list = defineTool({
 
 function tell({ path, kind, bytes }: FolderEntry): string {
   // A name may hold anything, also a line end.
-  const name = /[\u0000-\u001f\u007f]/.test(path) ? JSON.stringify(path) : path;
+  const name = /\p{Cc}/u.test(path) ? JSON.stringify(path) : path;
   if (kind === 'folder') return `${name}/`;
   if (kind === 'link') return `${name} (link)`;
   if (kind === 'other') return `${name} (no file)`;

@@ -1,6 +1,6 @@
 import { CodedError } from '@helixcode/protocol/errors';
 import { nearestName } from '@helixcode/protocol/nearest-name';
-import { type FileContent, type Workspace } from '../workspace.ts';
+import type { FileContent, Workspace } from '../workspace.ts';
 
 /** A larger file is not read whole: a command that looks into it is. */
 export const MAX_FILE_BYTES = 10 * 1024 * 1024;
@@ -20,7 +20,10 @@ async function nearestFile(workspace: Workspace, path: string): Promise<string |
   const folder = path.slice(0, Math.max(0, path.lastIndexOf('/')));
   try {
     const { entries } = await workspace.list({ folder, depth: 1, maxEntries: 1_000 });
-    return nearestName(path, entries.map((entry) => entry.path));
+    return nearestName(
+      path,
+      entries.map((entry) => entry.path),
+    );
   } catch (error) {
     if (error instanceof CodedError && error.code.startsWith('workspace.')) return undefined;
     throw error;

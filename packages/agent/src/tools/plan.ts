@@ -1,4 +1,4 @@
-import { plan as schema, planProblems, planTotals } from '../plan/plan.ts';
+import { planProblems, planTotals, plan as schema } from '../plan/plan.ts';
 import { defineTool, failed, succeeded } from './tool.ts';
 
 export const plan = defineTool({

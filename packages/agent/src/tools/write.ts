@@ -20,7 +20,9 @@ export const write = defineTool({
     // What a model has not seen as it is, it must not replace: it may be somebody else's work.
     if (present !== undefined && known !== present.hash)
       return failed(
-        known === ABSENT ? `${path} exists; read it before you replace it` : `${path} was changed since you read it; read it again before you replace it`,
+        known === ABSENT
+          ? `${path} exists; read it before you replace it`
+          : `${path} was changed since you read it; read it again before you replace it`,
       );
     const bytes = Buffer.from(content);
     if (present !== undefined && Buffer.compare(present.bytes, bytes) === 0)

@@ -55,7 +55,8 @@ function openWorkspace(root: string, home: string): LocalWorkspace {
     } catch (error) {
       if (!isCode(error, 'ENOENT') && !isCode(error, 'ENOTDIR') && !isCode(error, 'ELOOP')) throw error;
       // A link to nothing would be followed by a write.
-      if ((await lstat(whole).catch(() => undefined))?.isSymbolicLink()) throw refuse('workspace.path_refused', name, 'is a link that leads nowhere');
+      if ((await lstat(whole).catch(() => undefined))?.isSymbolicLink())
+        throw refuse('workspace.path_refused', name, 'is a link that leads nowhere');
       const folder = path.dirname(name);
       if (folder === '.') return whole;
       const parent = await resolve(folder);
@@ -101,7 +102,11 @@ function openWorkspace(root: string, home: string): LocalWorkspace {
         if (mode !== undefined) await chmod(temporary, mode & 0o7777);
         if ((await hashAt(real, name)) !== expected) throw refuse('workspace.file_changed', name, 'was changed in the meantime');
         // A file that must not be there is not replaced even where it comes in this very moment.
-        if (expected === ABSENT) await link(temporary, real).then(() => unlink(temporary), (error) => Promise.reject(changed(error, name)));
+        if (expected === ABSENT)
+          await link(temporary, real).then(
+            () => unlink(temporary),
+            (error) => Promise.reject(changed(error, name)),
+          );
         else await rename(temporary, real);
       } finally {
         await file.close();
@@ -128,11 +133,13 @@ function openWorkspace(root: string, home: string): LocalWorkspace {
           found.set(prefix + parts.slice(0, length).join('/'), length < parts.length ? 'folder' : 'file');
       }
       const names = [...found.keys()].sort();
-      const entries = await Promise.all(names.slice(0, maxEntries).map(async (name): Promise<FolderEntry> => {
-        const about = await lstat(path.join(root, name));
-        if (about.isSymbolicLink()) return { path: name, kind: 'link' };
-        return about.isDirectory() ? { path: name, kind: 'folder' } : { path: name, kind: 'file', bytes: about.size };
-      }));
+      const entries = await Promise.all(
+        names.slice(0, maxEntries).map(async (name): Promise<FolderEntry> => {
+          const about = await lstat(path.join(root, name));
+          if (about.isSymbolicLink()) return { path: name, kind: 'link' };
+          return about.isDirectory() ? { path: name, kind: 'folder' } : { path: name, kind: 'file', bytes: about.size };
+        }),
+      );
       return { entries, leftOut: Math.max(0, names.length - maxEntries), isCounted: true };
     },
     async search({ pattern, path: within, glob, ignoreCase, maxMatches }) {
