@@ -386,10 +386,12 @@ function takeEvidence(conversation: Conversation, receipts: Receipt[], treeHash:
   return add({ ...open, refusedEnds: refusedEnds + 1 }, [said('harness', tellProblems(verdict.problems))]);
 }
 
-/** A word of a person opens what was parked or ended, and makes last words that wait for evidence words like any other. */
+/**
+ * A word of a person opens what was parked or ended, makes last words that wait for evidence words like any other, and gives new tries: what went in circles
+ * before it may lead somewhere now.
+ */
 function takeWord(conversation: Conversation, word: Entry, atMs: number): Conversation {
-  const open = conversation.parked !== undefined || conversation.ending !== undefined ? goOn(conversation, atMs) : conversation;
-  const { claim: _, ...rest } = open;
+  const { claim: _, ...rest } = goOn(conversation, atMs);
   return rest.calls.length > 0 ? { ...rest, queued: [...rest.queued, word] } : add(rest, [word]);
 }
 

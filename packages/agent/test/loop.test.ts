@@ -414,7 +414,7 @@ describe('a plan [M1]', () => {
     const shown: unknown[] = [];
     await using workspace = await givenWorkspace();
 
-    const run = await runAgent(begin({ mode: 'plan' }), {
+    const run = await runAgent(begin({ mode: 'plan', atMs: Date.now() }), {
       workspace,
       port: scriptedModel([
         { text: 'Here it is.' },
@@ -542,7 +542,7 @@ describe('a script of answers', () => {
     await using workspace = await givenWorkspace({ 'a.txt': 'a' });
     const paid = (more: ScriptedAnswer): ScriptedAnswer =>
       ({ ...more, usage: { inputTokens: 100, outputTokens: 10 }, costUsd: 0.01 }) as ScriptedAnswer;
-    const { conversation, ending } = await runAgent(begin(), {
+    const { conversation, ending } = await runAgent(begin({ atMs: Date.now() }), {
       workspace,
       port: scriptedModel([
         paid({ calls: [{ tool: 'read', input: { path: 'a.txt' } }] }),

@@ -37,7 +37,8 @@ export interface CompactionOrder {
  * @returns `undefined` where there is nothing to sum up
  */
 export function orderCompaction(entries: readonly Entry[], contextTokens: number): CompactionOrder | undefined {
-  const room = contextTokens * KEPT_SHARE;
+  // Half of all where the vendor takes less than it is known to take.
+  const room = Math.min(contextTokens * KEPT_SHARE, messageTokens(entries.map(({ message }) => message)) / 2);
   let cut = entries.length;
   let tokens = 0;
   for (let at = entries.length - 1; at > 0; at--) {

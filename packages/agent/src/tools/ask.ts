@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { boundText } from '../output/bound-output.ts';
 import { defineTool, succeeded } from './tool.ts';
 
 export const ask = defineTool({
@@ -8,6 +9,6 @@ export const ask = defineTool({
   input: z.strictObject({ question: z.string().min(1), options: z.array(z.string().min(1)).optional() }),
   async run({ question, options = [] }, { host, signal }) {
     const { answer } = await host.ask({ question, options }, signal);
-    return succeeded(`A person answers: ${answer}`);
+    return succeeded(`A person answers: ${boundText(answer).text}`);
   },
 });

@@ -1,7 +1,6 @@
 import type { JsonObject } from '@helixcode/llm/model-port';
 import { CodedError } from '@helixcode/protocol/errors';
 import { instructionFolders, readInstructions, tellInstructions } from '../context/instructions.ts';
-import { boundText } from '../output/bound-output.ts';
 import { failed, type ToolContext, type ToolOutcome } from './tool.ts';
 import { findTool } from './tool-set.ts';
 
@@ -16,7 +15,7 @@ export async function runCall(call: { tool: string; input: JsonObject }, context
   if (tool === undefined) throw new Error(`the loop asked for ${call.tool}, which is no tool`);
   try {
     const outcome = await tool.run(call.input, context);
-    return await withInstructions({ ...outcome, text: boundText(outcome.text.toWellFormed()).text }, context);
+    return await withInstructions({ ...outcome, text: outcome.text.toWellFormed() }, context);
   } catch (error) {
     if (!(error instanceof CodedError) || !error.code.startsWith('workspace.') || !isRefusal(error)) throw error;
     return failed(error.next === undefined ? error.message : `${error.message}; ${error.next}`);

@@ -5,7 +5,7 @@ import type { AgentHost } from './agent-host.ts';
 
 /** What a call gave, as plain data. */
 export interface ToolOutcome {
-  /** What the model reads. */
+  /** What the model reads; bounded. */
   text: string;
   isError: boolean;
   /** Content of a file as the model knows it from now on: its hash, or `absent`. */

@@ -62,7 +62,7 @@ describe('one file', () => {
 
   test.each<[string, string, string[], RegExp]>([
     ['lines that are there twice', PROGRAM, ['-  run();', '+  stop();'], /hunk 1: its lines are there 2 times, at lines 2, 5; add context/],
-    ['lines that are not there', PROGRAM, ['-  walk();', '+  stop();'], /its lines are not in the file\. The nearest/],
+    ['lines that are not there', PROGRAM, ['-  runs();', '+  stop();'], /its lines are not in the file\. The nearest/],
     [
       'lines that are before the hunk before',
       PROGRAM,

@@ -55,7 +55,9 @@ export function workspaceSuite(name: string, given: (files: Record<string, strin
 
     test('of several that replace the same content one wins', async () => {
       await using it = await given({});
-      const tries = await Promise.allSettled(['one', 'two', 'three', 'four'].map((text) => it.workspace.writeFile('new/a.txt', bytes(text), ABSENT)));
+      const tries = await Promise.allSettled(
+        ['one', 'two', 'three', 'four'].map((text) => it.workspace.writeFile('new/a.txt', bytes(text), ABSENT)),
+      );
       const won = tries.filter(({ status }) => status === 'fulfilled');
       expect(won).toHaveLength(1);
       expect(won[0]).toMatchObject({ value: (await it.workspace.readFile('new/a.txt', 100)).hash });
@@ -81,7 +83,9 @@ export function workspaceSuite(name: string, given: (files: Record<string, strin
         for (const expected of [hashOf('secret'), ABSENT])
           await expect(it.workspace.writeFile(path, bytes('mine'), expected)).rejects.toMatchObject({ code: 'workspace.path_refused' });
       }
-      await expect(it.workspace.writeFile('folder/new.txt', bytes('mine'), ABSENT)).rejects.toMatchObject({ code: 'workspace.path_refused' });
+      await expect(it.workspace.writeFile('folder/new.txt', bytes('mine'), ABSENT)).rejects.toMatchObject({
+        code: 'workspace.path_refused',
+      });
       await expect(it.workspace.run(order('pwd', { folder: 'folder' }), never)).rejects.toMatchObject({ code: 'workspace.path_refused' });
       expect(await read(other.workspace, 'secret.txt')).toBe('secret');
     });
@@ -100,12 +104,17 @@ export function workspaceSuite(name: string, given: (files: Record<string, strin
         isCut: false,
       });
       expect(await it.workspace.search({ ...request, maxMatches: 1 })).toMatchObject({ isCut: true });
-      await expect(it.workspace.search({ ...request, pattern: '(', maxMatches: 1 })).rejects.toMatchObject({ code: 'workspace.pattern_refused' });
+      await expect(it.workspace.search({ ...request, pattern: '(', maxMatches: 1 })).rejects.toMatchObject({
+        code: 'workspace.pattern_refused',
+      });
     });
 
     test('runs a command in its folder, without input, and gives the ends of what it wrote', async () => {
       await using it = await given({ 'sub/a': '' });
-      const result = await it.workspace.run(order('ls; cat; printf 12345678; exit 4', { folder: 'sub', headBytes: 4, tailBytes: 3 }), never);
+      const result = await it.workspace.run(
+        order('ls; cat; printf 12345678; exit 4', { folder: 'sub', headBytes: 4, tailBytes: 3 }),
+        never,
+      );
       expect(result).toMatchObject({ ending: 'exited', exitCode: 4, output: { totalBytes: 10 } });
       expect([textOf(result.output.head), textOf(result.output.tail)]).toEqual(['a\n12', '678']);
       expect(textOf((await it.workspace.run(order(`cat '${result.output.file}'`), never)).output.head)).toBe('a\n12345678');
