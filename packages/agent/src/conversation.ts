@@ -56,7 +56,7 @@ export interface Conversation {
   ending?: Ending;
   /** Why it does not go on by itself, and what would mend it. */
   parked?: ErrorFact;
-  /** Content of files as the model saw it last: hash by path. */
+  /** Files whose whole content the model saw: hash by path, as it saw them last. */
   seen: Record<string, string>;
   instructedFolders: string[];
   traces: CallTrace[];

@@ -62,6 +62,8 @@ export type Outcome = { atMs: number } & (
 
 /** More calls in one answer are a fault of the model. */
 const MOST_CALLS = 32;
+/** What a summary may take. */
+const SUMMARY_TOKENS = 8_000;
 /** Share of the context up to which a conversation that could not be summed up goes on. */
 const FULL_FROM = 0.95;
 
@@ -109,7 +111,9 @@ export function nextStep(conversation: Conversation, nowMs: number): Step {
 function callModel(conversation: Conversation): Step {
   const { settings, entries, failures, limits, isOverfull } = conversation;
   const tokens = promptTokens(conversation);
-  if (isOverfull || tokens > settings.contextTokens * COMPACT_FROM) {
+  // The answer needs room too, where its size is known; yet a conversation that is short is not worth summing up.
+  const room = Math.max(settings.contextTokens - (settings.maxOutputTokens ?? 0), settings.contextTokens / 2);
+  if (isOverfull || tokens > Math.min(settings.contextTokens * COMPACT_FROM, room)) {
     const order = failures.summary < limits.failures ? orderCompaction(entries, settings.contextTokens) : undefined;
     if (order !== undefined)
       return {
@@ -119,7 +123,7 @@ function callModel(conversation: Conversation): Step {
         request: {
           model: settings.model,
           messages: order.messages,
-          maxOutputTokens: Math.max(2_000, Math.floor(settings.contextTokens * 0.1)),
+          maxOutputTokens: Math.min(settings.maxOutputTokens ?? SUMMARY_TOKENS, SUMMARY_TOKENS),
         },
       };
     if (isOverfull || tokens > settings.contextTokens * FULL_FROM)

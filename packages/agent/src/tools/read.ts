@@ -17,11 +17,11 @@ export const read = defineTool({
   async run({ path: given, from = 1, lines: asked = OUTPUT_LINES }, { workspace }) {
     const path = workspacePath(given, workspace.root);
     const { bytes, hash } = await openFile(workspace, path);
-    const seen = [{ path, hash }];
+    const touched = [path];
     if (isBinary(bytes)) return failed(`${path} is a binary file (${tellBytes(bytes.length)}): it is not shown`);
     const lines = linesOf(bytes);
-    if (lines.length === 0) return succeeded(`${path} is empty`, { seen });
-    if (from > lines.length) return failed(`${path} has ${lines.length} lines; there is no line ${from}`, { seen });
+    if (lines.length === 0) return succeeded(`${path} is empty`, { touched, seen: [{ path, hash }] });
+    if (from > lines.length) return failed(`${path} has ${lines.length} lines; there is no line ${from}`, { touched });
 
     const shown: string[] = [];
     let shownBytes = 0;
@@ -43,6 +43,7 @@ export const read = defineTool({
       ...(isLineCut ? ['long lines are cut'] : []),
     ];
     const more = last < lines.length ? `\n[${lines.length - last} more lines; go on with from=${last + 1}]` : '';
-    return succeeded(`[${facts.join('; ')}]\n${shown.join('\n')}${more}`, { seen });
+    const isWhole = shown.length === lines.length && !isLineCut;
+    return succeeded(`[${facts.join('; ')}]\n${shown.join('\n')}${more}`, { touched, ...(isWhole && { seen: [{ path, hash }] }) });
   },
 });

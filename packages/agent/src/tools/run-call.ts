@@ -24,7 +24,7 @@ export async function runCall(call: { tool: string; input: JsonObject }, context
 
 /** A call that touched files in a folder the model has not been in tells what the project says of that folder. */
 async function withInstructions(outcome: ToolOutcome, { workspace, instructedFolders }: ToolContext): Promise<ToolOutcome> {
-  const touched = new Set((outcome.seen ?? []).flatMap(({ path }) => instructionFolders(path)));
+  const touched = new Set((outcome.touched ?? []).flatMap(instructionFolders));
   const folders = [...touched].filter((folder) => !instructedFolders.includes(folder));
   if (folders.length === 0) return outcome;
   const texts: string[] = [];

@@ -8,8 +8,10 @@ export interface ToolOutcome {
   /** What the model reads; bounded. */
   text: string;
   isError: boolean;
-  /** Content of a file as the model knows it from now on: its hash, or `absent`. */
+  /** Files whose whole content the model knows from now on: the hash of it, or `absent`. */
   seen?: { path: string; hash: string }[];
+  /** Files it read or changed, known wholly or in part. */
+  touched?: string[];
   /** Folders whose AGENTS.md was looked for by this call; what was found is in the text. */
   instructedFolders?: string[];
   /** Of a plan: a person agreed to it. */
@@ -25,7 +27,7 @@ export type ToolEffect = 'read' | 'write' | 'run' | 'host';
 export interface ToolContext {
   workspace: Workspace;
   host: AgentHost;
-  /** Hash of each file as the model saw it last, by path. */
+  /** Hash of each file whose whole content the model saw, as it saw it last, by path. */
   seen: Readonly<Record<string, string>>;
   /** Folders whose AGENTS.md the model knows, or that have none. */
   instructedFolders: readonly string[];

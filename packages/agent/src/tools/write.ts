@@ -20,14 +20,15 @@ export const write = defineTool({
     // What a model has not seen as it is, it must not replace: it may be somebody else's work.
     if (present !== undefined && known !== present.hash)
       return failed(
-        known === ABSENT
-          ? `${path} exists; read it before you replace it`
-          : `${path} was changed since you read it; read it again before you replace it`,
+        `${path} ${known === ABSENT ? 'exists, and you have not read all of it' : 'was changed since you read it'}; read it before you replace it, or change parts of it with edit`,
       );
     const bytes = Buffer.from(content);
     if (present !== undefined && Buffer.compare(present.bytes, bytes) === 0)
-      return succeeded(`${path} has that content already`, { seen: [{ path, hash: expected }] });
+      return succeeded(`${path} has that content already`, { touched: [path], seen: [{ path, hash: expected }] });
     const hash = await workspace.writeFile(path, bytes, expected);
-    return succeeded(`${present === undefined ? 'made' : 'replaced'} ${path} (${tellBytes(bytes.length)})`, { seen: [{ path, hash }] });
+    return succeeded(`${present === undefined ? 'made' : 'replaced'} ${path} (${tellBytes(bytes.length)})`, {
+      touched: [path],
+      seen: [{ path, hash }],
+    });
   },
 });

@@ -86,7 +86,7 @@ describe('write', () => {
     await using workspace = await givenWorkspace({ a: 'theirs' });
     expect(await use(workspace, 'write', { path: 'a', content: 'mine' })).toMatchObject({
       isError: true,
-      text: expect.stringContaining('read it before you replace it'),
+      text: expect.stringContaining('you have not read all of it'),
     });
 
     const { seen = [] } = await use(workspace, 'read', { path: 'a' });
@@ -99,6 +99,21 @@ describe('write', () => {
     await writeFile(path.join(workspace.root, 'a'), 'theirs');
     expect(await use(workspace, 'write', { path: 'a', content: 'mine' }, known)).toMatchObject({ isError: false });
     expect(await readFile(path.join(workspace.root, 'a'), 'utf8')).toBe('mine');
+  });
+});
+
+test('a file that was read or changed only in part cannot be replaced', async () => {
+  await using workspace = await givenWorkspace({ a: 'one\ntwo\nthree\n' });
+  const part = await use(workspace, 'read', { path: 'a', lines: 1 });
+  const edited = await use(workspace, 'edit', { path: 'a', old: 'one', new: 'two' });
+  for (const { seen } of [part, edited]) expect(seen).toBeUndefined();
+  const whole = await use(workspace, 'read', { path: 'a' });
+  const seen = Object.fromEntries((whole.seen ?? []).map(({ path: name, hash }) => [name, hash]));
+  const again = await use(workspace, 'edit', { path: 'a', old: 'three', new: '3' }, { seen });
+  expect(await use(workspace, 'write', { path: 'a', content: 'all' }, { seen })).toMatchObject({ isError: true });
+  expect(again.seen).toHaveLength(1);
+  expect(await use(workspace, 'write', { path: 'a', content: 'all' }, { seen: { a: again.seen?.[0]?.hash ?? '' } })).toMatchObject({
+    isError: false,
   });
 });
 
