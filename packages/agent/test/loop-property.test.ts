@@ -3,7 +3,8 @@ import { CodedError, type ErrorCode } from '@helixcode/protocol/errors';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { beginConversation, type Conversation } from '../src/conversation.ts';
-import { nextStep, type Outcome, type Step, takeOutcome } from '../src/loop.ts';
+import { nextStep, type Step } from '../src/loop.ts';
+import { type Outcome, takeOutcome } from '../src/take-outcome.ts';
 
 const call = fc.oneof(
   fc.record({ tool: fc.constantFrom('read', 'list'), input: fc.constant({ path: 'a' }) }),

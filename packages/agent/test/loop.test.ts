@@ -3,8 +3,9 @@ import { type ScriptedAnswer, scriptedModel } from '@helixcode/llm/providers/scr
 import { CodedError, type ErrorCode } from '@helixcode/protocol/errors';
 import { describe, expect, test } from 'vitest';
 import { type Beginning, beginConversation, type Conversation } from '../src/conversation.ts';
-import { type ModelAnswer, nextStep, type Outcome, type Step, takeOutcome } from '../src/loop.ts';
+import { nextStep, type Step } from '../src/loop.ts';
 import { systemPrompt } from '../src/system-prompt.ts';
+import { type ModelAnswer, type Outcome, takeOutcome } from '../src/take-outcome.ts';
 import type { ToolOutcome } from '../src/tools/tool.ts';
 import { givenWorkspace } from './support/local-workspace.ts';
 import { quietHost } from './support/quiet-host.ts';
@@ -288,6 +289,17 @@ describe('limits', () => {
     const resumed = takeOutcome(parked, { type: 'resumed', atMs: 10_000_000 });
     expect(nextStep(resumed, 10_049_999).do).toBe('call_model');
     expect(reasonOf(nextStep(resumed, 10_050_000))).toBe('agent.time_spent');
+  });
+
+  test('time in which a person is asked is no work', () => {
+    const asked = answered(begin({ limits: { wallMs: 60_000 } }), [call('ask', { question: 'Which?' })]);
+    const callIds = asked.calls.map(({ part }) => part.callId);
+
+    const waiting = takeOutcome(asked, { type: 'tools_started', callIds, atMs: 10_000 });
+    expect(nextStep(waiting, 10_000_000).do).toBe('learn');
+    const told = takeOutcome(waiting, { ...done(callIds[0] ?? ''), atMs: 10_000_000 });
+    expect(nextStep(told, 10_049_999).do).toBe('call_model');
+    expect(reasonOf(nextStep(told, 10_050_000))).toBe('agent.time_spent');
   });
 
   test('the same call with the same result is warned about, then parks', () => {

@@ -5,6 +5,7 @@ export const plan = defineTool({
   name: 'plan',
   description: 'Show a plan: subtasks, what each needs, time and cost.',
   effect: 'host',
+  waitsForPerson: true,
   input: schema,
   problemOf: (input) => {
     const problems = planProblems(input);

@@ -40,6 +40,8 @@ export interface ToolContext {
 export interface Tool {
   name: string;
   effect: ToolEffect;
+  /** A person is waited for: that time is no work. */
+  waitsForPerson: boolean;
   spec: ToolSpec;
   /** The input as the tool takes it, or what is wrong with it. */
   check(input: JsonObject): { input: JsonObject } | { problem: string };
@@ -52,6 +54,7 @@ export function defineTool<Schema extends z.ZodObject>(tool: {
   name: string;
   description: string;
   effect: ToolEffect;
+  waitsForPerson?: boolean;
   input: Schema;
   /** What a schema cannot say. */
   problemOf?(input: z.infer<Schema>): string | undefined;
@@ -60,6 +63,7 @@ export function defineTool<Schema extends z.ZodObject>(tool: {
   return {
     name: tool.name,
     effect: tool.effect,
+    waitsForPerson: tool.waitsForPerson ?? false,
     spec: { name: tool.name, description: tool.description, inputSchema: leanSchema(tool.input) },
     check: (given) => {
       const read = tool.input.safeParse(given);
