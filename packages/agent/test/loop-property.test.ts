@@ -68,9 +68,10 @@ test('whatever models, commands, crashes and people do: every request is well fo
         atMs,
       });
       const take = (outcome: Outcome extends infer One ? (One extends Outcome ? Omit<One, 'atMs'> : never) : never): void => {
-        const stored = JSON.stringify(now);
-        now = JSON.parse(JSON.stringify(takeOutcome(now, { ...outcome, atMs: (atMs += 10) } as Outcome))) as Conversation;
-        expect(stored).toBe(JSON.stringify(JSON.parse(stored)));
+        const before = now;
+        const stored = JSON.stringify(before);
+        now = JSON.parse(JSON.stringify(takeOutcome(before, { ...outcome, atMs: (atMs += 10) } as Outcome))) as Conversation;
+        expect(JSON.stringify(before)).toBe(stored);
       };
       const say = (word: string): void => {
         words.push(word);
