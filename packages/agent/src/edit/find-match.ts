@@ -128,8 +128,13 @@ function matchLines(file: string, allLines: readonly LineRange[], oldText: strin
   };
 }
 
+// By hand: an expression for white space at the end takes the square of the longest run of it.
 function trimmed(line: string): string {
-  return line.replace(/^[ \t]+|[ \t\r]+$/g, '');
+  let start = 0;
+  let end = line.length;
+  while (start < end && ' \t'.includes(line.charAt(start))) start++;
+  while (end > start && ' \t\r'.includes(line.charAt(end - 1))) end--;
+  return line.slice(start, end);
 }
 
 function asText(bytes: Uint8Array): string {

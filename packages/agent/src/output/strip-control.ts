@@ -25,6 +25,7 @@ export function stripControl(text: string): string {
 }
 
 function asWrittenLast(line: string): string {
-  const shown = line.replace(/\r+$/, '');
-  return shown.slice(shown.lastIndexOf('\r') + 1);
+  let end = line.length;
+  while (line.charAt(end - 1) === '\r') end--;
+  return line.slice(line.lastIndexOf('\r', end - 1) + 1, end);
 }

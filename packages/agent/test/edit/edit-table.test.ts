@@ -369,6 +369,14 @@ const CASES: Case[] = [
     says: /line 77778 \(exact/,
   },
   {
+    name: 'a million spaces in a line',
+    file: `a${' '.repeat(1_000_000)}b\nend\n`,
+    old: '  end  ',
+    new: '  x',
+    becomes: `a${' '.repeat(1_000_000)}b\nx\n`,
+    says: /./,
+  },
+  {
     name: 'a long nearest line is shown in part',
     file: `start ${lineOf(5_000)}\n`,
     old: 'start of something else entirely that is long',

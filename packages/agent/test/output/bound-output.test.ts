@@ -83,6 +83,7 @@ describe('control characters', () => {
   test('of a line of a megabyte go in a moment', () => {
     const startMs = performance.now();
     stripControl('x'.repeat(1_000_000));
+    stripControl(`${'\r'.repeat(1_000_000)}x`);
     stripControl('\u001b]'.repeat(500_000));
     stripControl('\u001b['.repeat(500_000));
     expect(performance.now() - startMs).toBeLessThan(5_000);
