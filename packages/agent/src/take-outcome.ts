@@ -92,7 +92,8 @@ function takeAnswer(given: Conversation, basis: number, answer: ModelAnswer, atM
 
   if (isRefused)
     return parkAt(
-      add(conversation, since),
+      // No request may end with an answer, whoever lets it go on.
+      add(conversation, [...(isKept ? [said('harness', 'Your answer was stopped by the vendor of the model.')] : []), ...since]),
       {
         code: 'agent.refused',
         message: `the vendor of ${given.settings.model} stopped its answer`,
@@ -122,19 +123,12 @@ function takeAnswer(given: Conversation, basis: number, answer: ModelAnswer, atM
   if (given.settings.mode === 'plan') {
     // Asking in words is no plan either; it counts as one of the ends that are not accepted.
     const refusedEnds = given.refusedEnds + 1;
-    if (refusedEnds >= given.limits.refusedEnds)
-      return parkAt(
-        { ...conversation, refusedEnds },
-        {
-          code: 'agent.no_plan',
-          message: `${given.settings.model} ended ${refusedEnds} times without showing a plan`,
-          next: 'tell it what to do',
-        },
-        atMs,
-      );
-    return add({ ...conversation, refusedEnds }, [
+    const told = add({ ...conversation, refusedEnds }, [
       said('harness', 'Show the plan with the tool plan; use ask where you need to know something.'),
     ]);
+    if (refusedEnds < given.limits.refusedEnds) return told;
+    const message = `${given.settings.model} ended ${refusedEnds} times without showing a plan`;
+    return parkAt(told, { code: 'agent.no_plan', message, next: 'tell it what to do' }, atMs);
   }
   if (given.settings.demand.commands.length === 0) return end(conversation, { text, proof: 'nothing_to_verify', receipts: [] }, atMs);
   return { ...conversation, claim: text };
