@@ -144,8 +144,8 @@ test('whatever models, commands, crashes and people do: every request is well fo
         }
       }
     }),
-    { numRuns: 400 },
+    { numRuns: 200 },
   );
-  expect(requests).toBeGreaterThan(1_000);
-  expect(endings).toBeGreaterThan(10);
-});
+  expect(requests).toBeGreaterThan(500);
+  expect(endings).toBeGreaterThan(5);
+}, 120_000);

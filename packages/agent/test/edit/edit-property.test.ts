@@ -102,7 +102,7 @@ describe('for any file and any edit', () => {
     );
     expect(edited).toBeGreaterThan(300);
     expect(loose).toBeGreaterThan(30);
-  });
+  }, 120_000);
 
   test('what was replaced can be replaced back, where the new text is in no other place', () => {
     fc.assert(

@@ -167,6 +167,7 @@ function openWorkspace(root: string, home: string): LocalWorkspace {
     },
     async run({ command, folder, timeoutMs, headBytes, tailBytes, maxOutputBytes }, signal) {
       const cwd = await resolve(folder);
+      signal.throwIfAborted();
       commands.push(command);
       const file = path.join(home, `output-${commands.length}`);
       const fd = openSync(file, constants.O_CREAT | constants.O_RDWR | constants.O_APPEND, 0o600);

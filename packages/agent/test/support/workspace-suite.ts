@@ -123,12 +123,21 @@ export function workspaceSuite(name: string, given: (files: Record<string, strin
     test('stops what takes too long, writes too much, or is no longer wanted', async () => {
       await using it = await given({});
       expect(await it.workspace.run(order('sleep 1000', { timeoutMs: 200 }), never)).toMatchObject({ ending: 'timed_out' });
-      expect(await it.workspace.run(order('yes', { maxOutputBytes: 10_000 }), never)).toMatchObject({ ending: 'output_limit' });
+      expect(await it.workspace.run(order('while :; do echo too much; done', { maxOutputBytes: 10_000 }), never)).toMatchObject({
+        ending: 'output_limit',
+      });
       expect(await it.workspace.run(order('kill -9 $$'), never)).toMatchObject({ ending: 'signalled', signal: 'SIGKILL' });
       const abort = new AbortController();
-      const stopped = it.workspace.run(order('sleep 1000'), abort.signal);
+      const stopped = it.workspace.run(order('echo > begun; sleep 1000', { timeoutMs: 600_000 }), abort.signal);
+      const isBegun = (): Promise<boolean> =>
+        it.workspace.readFile('begun', 10).then(
+          () => true,
+          () => false,
+        );
+      while (!(await isBegun())) await new Promise((resolve) => setTimeout(resolve, 10));
       abort.abort();
       await expect(stopped).rejects.toThrow();
+      await expect(it.workspace.run(order('echo'), abort.signal)).rejects.toThrow();
     });
 
     test('the hash of its tree changes with any file that is not ignored, and comes back with it', async () => {
