@@ -269,13 +269,14 @@ function takeWord(conversation: Conversation, word: Entry, atMs: number): Conver
   return rest.calls.length > 0 ? { ...rest, queued: [...rest.queued, word] } : add(rest, [word]);
 }
 
-function goOn({ parked: _, ending: __, ...conversation }: Conversation, atMs: number): Conversation {
+function goOn({ parked, ending, ...conversation }: Conversation, atMs: number): Conversation {
+  const isStopped = parked !== undefined || ending !== undefined;
   return {
     ...conversation,
     traces: [],
     failures: { model: 0, empty: 0, cut: 0, summary: 0 },
     refusedEnds: 0,
-    clock: { ...conversation.clock, sinceMs: conversation.clock.sinceMs ?? atMs },
+    ...(isStopped && { clock: { ...conversation.clock, sinceMs: atMs } }),
   };
 }
 
