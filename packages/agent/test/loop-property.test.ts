@@ -17,13 +17,15 @@ const answer = fc.record({
   ending: fc.constantFrom('stop' as const, 'stop' as const, 'stop' as const, 'length' as const, 'filtered' as const),
   inputTokens: fc.constantFrom(0, 100, 9_000),
 });
+const seldom = <Value>(arbitrary: fc.Arbitrary<Value>): fc.Arbitrary<Value | null> =>
+  fc.oneof({ weight: 7, arbitrary: fc.constant(null) }, { weight: 1, arbitrary });
 /** What chance decides at each step: how the model answers, whether a call comes back, who dies, who speaks. */
 const turn = fc.record({
   answer,
-  failure: fc.option(fc.constantFrom<ErrorCode>('model.stream_cut', 'model.context_overflow', 'model.auth_refused'), { freq: 6 }),
+  failure: seldom(fc.constantFrom<ErrorCode>('model.stream_cut', 'model.context_overflow', 'model.auth_refused')),
   fate: fc.constantFrom('finished', 'finished', 'finished', 'dies', 'told twice'),
   result: fc.string({ maxLength: 3_000 }),
-  word: fc.option(fc.string({ minLength: 1, maxLength: 20 }), { freq: 8 }),
+  word: seldom(fc.string({ minLength: 1, maxLength: 20 })),
   isProven: fc.boolean(),
 });
 type Turn = typeof turn extends fc.Arbitrary<infer Value> ? Value : never;
