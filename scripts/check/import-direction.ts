@@ -6,6 +6,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   protocol: [],
   client: ['protocol'],
   llm: ['protocol'],
+  agent: ['llm', 'protocol'],
   worker: ['protocol'],
   server: ['llm', 'protocol'],
   cli: ['client', 'protocol'],

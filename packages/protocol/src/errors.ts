@@ -3,6 +3,17 @@
  * `helix` when a command ends with it (the meaning of each status is in `exit-codes.ts`).
  */
 export const ERROR_CODES = {
+  'agent.answer_cut': { http: 422, retryable: false, exit: 5 },
+  'agent.context_full': { http: 422, retryable: false, exit: 5 },
+  'agent.empty_answers': { http: 422, retryable: false, exit: 5 },
+  'agent.message_too_large': { http: 413, retryable: false, exit: 2 },
+  'agent.no_plan': { http: 422, retryable: false, exit: 5 },
+  'agent.not_verified': { http: 422, retryable: false, exit: 5 },
+  'agent.refused': { http: 422, retryable: false, exit: 5 },
+  'agent.repeats_itself': { http: 422, retryable: true, exit: 5 },
+  'agent.stuck': { http: 422, retryable: false, exit: 5 },
+  'agent.time_spent': { http: 422, retryable: false, exit: 5 },
+  'agent.turns_spent': { http: 422, retryable: false, exit: 5 },
   'api.bad_request': { http: 400, retryable: false, exit: 2 },
   'api.cursor_too_old': { http: 410, retryable: false, exit: 1 },
   'api.host_refused': { http: 421, retryable: false, exit: 2 },
@@ -106,6 +117,12 @@ export const ERROR_CODES = {
   'worker.token_refused': { http: 401, retryable: false, exit: 4 },
   'worker.unreachable': { http: 503, retryable: true, exit: 1 },
   'workspace.failed': { http: 422, retryable: true, exit: 5 },
+  'workspace.file_changed': { http: 409, retryable: false, exit: 1 },
+  'workspace.file_missing': { http: 404, retryable: false, exit: 1 },
+  'workspace.file_too_large': { http: 413, retryable: false, exit: 1 },
+  'workspace.not_a_file': { http: 422, retryable: false, exit: 1 },
+  'workspace.path_refused': { http: 422, retryable: false, exit: 1 },
+  'workspace.pattern_refused': { http: 422, retryable: false, exit: 1 },
   'workspace.setup_failed': { http: 422, retryable: false, exit: 5 },
 } as const;
 
