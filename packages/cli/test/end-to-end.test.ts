@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { givenEmptyDatabase } from '../../server/test/support/database.ts';
 import { givenCheckout, givenFolder, type Ran, runHelix } from './support.ts';
 
@@ -64,8 +64,11 @@ test('a server that runs already is left as it is, and a second one on its port 
   const first = await json(['up']);
   expect(first).toMatchObject({ started: false, tokenFile: path.join(home, 'owner-token') });
   expect(await json(['status'])).toMatchObject({ url: first.url, database: 'external' });
-  const other = givenFolder();
-  const refused = await helix(['up', '--home', other, '--port', new URL(String(first.url)).port]);
+  const other = await givenEmptyDatabase();
+  onTestFinished(() => other.drop());
+  const refused = await runHelix(['up', '--home', givenFolder(), '--port', new URL(String(first.url)).port], {
+    env: { ...env, DATABASE_URL: other.url },
+  });
   expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining('server.port_in_use') });
 });
 

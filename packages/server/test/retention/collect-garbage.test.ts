@@ -36,8 +36,9 @@ afterAll(async () => {
   await database.drop();
 });
 beforeEach(async () => {
-  tasks = await givenTasks(database);
+  // Before anything looks at the tables: the locks of both could wait for each other.
   await database.db.query('truncate snapshots, build_cache, projects cascade');
+  tasks = await givenTasks(database);
   onTestFinished(() => tasks.end());
 });
 
