@@ -1,8 +1,9 @@
-import { mkdirSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Db, openDb } from '@helixcode/server/db/db';
 import { type EmbeddedPostgres, startEmbeddedPostgres, stopEmbeddedPostgres } from '@helixcode/server/db/embedded-postgres';
 import { killNow } from '../support/processes.ts';
+import { lastingPort } from './lasting-port.ts';
 
 /** The one PostgreSQL that all servers of a world share; nobody but us starts it again. */
 export interface ChaosDatabase {
@@ -21,6 +22,9 @@ export interface ChaosDatabase {
 export async function givenChaosDatabase(worldFolder: string): Promise<ChaosDatabase> {
   const folder = path.join(worldFolder, 'postgres');
   mkdirSync(folder);
+  const first = await startEmbeddedPostgres(folder);
+  await first.stop();
+  setLastPort(folder, await lastingPort());
   let running: EmbeddedPostgres = await startEmbeddedPostgres(folder);
   const { url } = running;
   let upSinceMs: number | undefined = performance.now();
@@ -44,4 +48,12 @@ export async function givenChaosDatabase(worldFolder: string): Promise<ChaosData
     },
   };
   return database;
+}
+
+/** It starts at the port of its last start. */
+function setLastPort(folder: string, port: number): void {
+  for (const name of globSync('*/data/postmaster.opts', { cwd: folder })) {
+    const file = path.join(folder, name);
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/"-p" "\d+"/, `"-p" "${port}"`));
+  }
 }

@@ -1,13 +1,14 @@
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../packages/server/test/support/sshd.ts';
 import { type ServerProcess, startServer } from '../support/server-process.ts';
+import { lastingPort } from './lasting-port.ts';
 import { isAlive } from './processes-in.ts';
 
 /** Packed once on this machine, not for every server. */
 const PARTS_FOLDER = path.resolve(import.meta.dirname, '../../node_modules/.cache/helix-test-parts');
 const START_AGAIN_MS = 300;
+const STARTS_WITHIN_MS = 120_000;
 
 /** One of the servers of a world: always at the same address and with the same data folder, whatever is done to it. */
 export interface ChaosServer {
@@ -19,7 +20,7 @@ export interface ChaosServer {
   /** The process as it was last started. */
   process: ServerProcess;
   kill(): Promise<void>;
-  /** Starts it again, as a service manager does: until it stays. */
+  /** Starts it again. @throws Error when it does not start, again and again */
   start(): Promise<void>;
   /** SIGSTOP. */
   pause(): void;
@@ -45,35 +46,38 @@ export async function givenChaosServer(
   if (first) copyFileSync(path.join(first.home, 'secret.key'), path.join(home, 'secret.key'));
   mkdirSync(PARTS_FOLDER, { recursive: true });
   symlinkSync(PARTS_FOLDER, path.join(home, 'parts'));
-  const port = await freePort();
+  const port = await lastingPort();
   const logFile = path.join(worldFolder, `${name}.log`);
   let isClosed = false;
 
   const launch = () => startServer(home, { ...env, HELIX_PORT: String(port) });
+  /** As a service manager does. What never starts ends the run. */
+  const launchUntilItStays = async (): Promise<ServerProcess> => {
+    for (const deadlineMs = performance.now() + STARTS_WITHIN_MS; ; await sleep(START_AGAIN_MS)) {
+      try {
+        return await launch();
+      } catch (error) {
+        // Without its database, or where the others have given it up meanwhile, it does not start.
+        appendFileSync(logFile, `--- did not start: ${String(error)}\n`);
+        if (isClosed || performance.now() > deadlineMs) throw error;
+      }
+    }
+  };
   const keepLog = ({ pid, log }: ServerProcess): void => appendFileSync(logFile, `--- process ${pid}\n${log()}`);
   const server: ChaosServer = {
     name,
     home,
     url: `http://127.0.0.1:${port}`,
     isWell: true,
-    process: await launch(),
+    process: await launchUntilItStays(),
     async kill() {
       server.isWell = false;
       await server.process.kill();
       keepLog(server.process);
     },
     async start() {
-      while (!isClosed) {
-        try {
-          server.process = await launch();
-          server.isWell = true;
-          return;
-        } catch (error) {
-          // Without its database it does not start; whoever manages services starts it again.
-          appendFileSync(logFile, `--- did not start: ${String(error)}\n`);
-          await sleep(START_AGAIN_MS);
-        }
-      }
+      server.process = await launchUntilItStays();
+      server.isWell = true;
     },
     pause() {
       server.isWell = false;

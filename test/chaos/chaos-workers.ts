@@ -16,6 +16,7 @@ export const TIGHT = 'tight';
 
 /** Jobs at once of each worker. */
 export const SLOTS = 2;
+const SSHD_TRIES = 60;
 /** More than the room without which a worker is given no jobs. */
 const SMALL_DISK = '96m';
 
@@ -114,7 +115,17 @@ export async function addSshWorker(around: Surroundings, name: string): Promise<
         await sshd.stop();
         boot();
       },
-      up: () => sshd.start(),
+      async up() {
+        // Its port may have gone to an outgoing connection, which ends.
+        for (let tries = 1; ; tries++) {
+          try {
+            return await sshd.start();
+          } catch (error) {
+            if (tries === SSHD_TRIES) throw error;
+            await sleep(1_000);
+          }
+        }
+      },
     },
     close: () => closeSshd(sshd, link),
   };
