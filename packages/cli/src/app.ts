@@ -9,6 +9,7 @@ import {
 } from '@stricli/core';
 import packageJson from '../package.json' with { type: 'json' };
 import { completion, helpOn } from './command-tree/help-commands.ts';
+import { models, usage } from './command-tree/model-commands.ts';
 import { projects } from './command-tree/project-commands.ts';
 import { config, down, events, status, up } from './command-tree/server-commands.ts';
 import { tasks } from './command-tree/task-commands.ts';
@@ -28,7 +29,24 @@ export interface AppOptions {
 }
 
 const root = buildRouteMap({
-  routes: { up, down, status, test, exec, build, workers, worker: thisWorker, projects, tasks, events, config, help: helpOn, completion },
+  routes: {
+    up,
+    down,
+    status,
+    test,
+    exec,
+    build,
+    workers,
+    worker: thisWorker,
+    projects,
+    tasks,
+    models,
+    usage,
+    events,
+    config,
+    help: helpOn,
+    completion,
+  },
   docs: {
     brief: "Puts builds, tests and commands to work on a team's own machines",
     fullDescription: [

@@ -1,7 +1,7 @@
 import { CodedError } from '@helixcode/protocol/errors';
+import { PROVIDER_KINDS } from '@helixcode/protocol/model/provider-kind';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { collect, type ModelDone, type ModelPort, type ModelRequest, readArguments, textOf, toolCallsOf } from '../src/model-port.ts';
-import { PROVIDER_KINDS } from '@helixcode/protocol/model/provider-kind';
 import { openProvider } from '../src/providers/open-provider.ts';
 import { all, failureOf } from './events.ts';
 import { anthropicWire } from './wire/anthropic-wire.ts';

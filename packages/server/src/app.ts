@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { REAL_SURROUNDINGS } from '@helixcode/llm/resilience/resilient-caller';
 import type { Logger } from 'pino';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { ensureOwnerToken } from './auth/owner-token.ts';
@@ -14,6 +15,12 @@ import { eventHandlers } from './events/event-handlers.ts';
 import { createEventTail } from './events/event-tail.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { watchLoopDelay } from './loop-delay.ts';
+import { machinesOf } from './machines.ts';
+import { createModelGateway } from './models/model-gateway.ts';
+import { modelHandlers } from './models/model-handlers.ts';
+import { createModelProviders } from './models/model-providers.ts';
+import { watchOpenRequests } from './models/open-requests.ts';
+import { usageHandlers } from './models/usage-handlers.ts';
 import { createBlobStore } from './projects/blob-store.ts';
 import { createCheckpointRefs } from './projects/checkpoint-refs.ts';
 import { createCommitFiles } from './projects/commit-files.ts';
@@ -125,6 +132,18 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const checkpoints = createCheckpoints({ ...context, refs: createCheckpointRefs(mirrors) });
   const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
 
+  const openRequests = await watchOpenRequests({ db, log, server: serverId });
+  const providers = createModelProviders(settings.providers, process.env);
+  const gateway = createModelGateway({
+    db,
+    log,
+    providers,
+    server: serverId,
+    config: settings.providers,
+    open: openRequests,
+    surroundings: REAL_SURROUNDINGS,
+  });
+
   const loopDelay = watchLoopDelay();
   let url = '';
   const http = createHttpServer({
@@ -153,6 +172,8 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
         nameOfWorker: registry.nameOfWorker,
         openBlob: async (key) => (await blobs.open(key))?.content,
       }),
+      ...modelHandlers({ providers, gateway, config: settings.providers, machines: () => machinesOf(registry) }),
+      ...usageHandlers({ db, config: settings.providers }),
       ...eventHandlers(tail),
     },
   });
@@ -189,6 +210,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       await (await engine).close();
       await book.drain();
       await mirrors.settled();
+      await openRequests.stop();
       await tail.close();
       await others?.notifier.drain();
       await others?.listener.close();

@@ -34,6 +34,12 @@ export const ROUTE_PATHS = {
   'tasks.junit': { method: 'GET', path: '/tasks/:task/junit' },
   'tasks.coverage': { method: 'GET', path: '/tasks/:task/coverage' },
   'tasks.artifact': { method: 'GET', path: '/tasks/:task/artifact' },
+  'models.list': { method: 'GET', path: '/models' },
+  'models.test': { method: 'POST', path: '/models/test' },
+  'models.fit': { method: 'GET', path: '/models/fit' },
+  'models.pull': { method: 'POST', path: '/models/pull' },
+  'models.record': { method: 'POST', path: '/models/record' },
+  'usage.get': { method: 'GET', path: '/usage' },
   'events.list': { method: 'GET', path: '/events' },
   'events.stream': { method: 'GET', path: '/events/stream' },
 } as const;

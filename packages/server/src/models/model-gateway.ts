@@ -73,7 +73,10 @@ export function createModelGateway({ db, log, server, config, providers, open, s
         if (!(error instanceof CodedError)) throw error;
         return yield { type: 'error', error, partial: { role: 'assistant', parts: [] } };
       }
-      yield* caller.stream(targets as [Target, ...Target[]], request, signal, context.onNotice);
+      const [first, ...others] = targets as [Target, ...Target[]];
+      // Who wants to know whether a model works is told so by the model itself: not kept away from it, and not made to wait.
+      if (purpose === 'check') yield* first.port.stream({ ...request, model: first.model }, signal);
+      else yield* caller.stream([first, ...others], request, signal, context.onNotice);
     },
   };
 }

@@ -1,6 +1,6 @@
+import type { ModelUsage } from '@helixcode/llm/model-port';
 import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { RequestId, ServerId, UserId } from '@helixcode/protocol/ids';
-import type { ModelUsage } from '@helixcode/llm/model-port';
 import type { Db } from '../db/db.ts';
 import type { Budget, BudgetScope } from './budget.ts';
 import type { NanoUsd } from './nano-usd.ts';
@@ -135,10 +135,10 @@ export async function settleRequest(db: Db, id: RequestId, outcome: Outcome): Pr
 
 /** Says that these calls are still under way. */
 export async function renewLeases(db: Db, ids: readonly RequestId[], leaseMs: number): Promise<void> {
-  await db.query(
-    `update requests set lease_until = now() + $2 * interval '1 millisecond' where id = any($1) and state = 'open'`,
-    [ids, leaseMs],
-  );
+  await db.query(`update requests set lease_until = now() + $2 * interval '1 millisecond' where id = any($1) and state = 'open'`, [
+    ids,
+    leaseMs,
+  ]);
 }
 
 /**

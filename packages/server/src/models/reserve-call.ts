@@ -29,9 +29,13 @@ export async function reserveCall(db: Db, request: NewRequest, budgets: readonly
     const refusal = refusalOf(request, budgets, await readAccounts(db, budgets));
     if (refusal) throw refusal;
     if (attempt === TRIES)
-      throw new CodedError('database.unavailable', `the budgets of a call to ${request.provider}/${request.model} change too fast to be read`, {
-        next: 'try again',
-      });
+      throw new CodedError(
+        'database.unavailable',
+        `the budgets of a call to ${request.provider}/${request.model} change too fast to be read`,
+        {
+          next: 'try again',
+        },
+      );
   }
 }
 

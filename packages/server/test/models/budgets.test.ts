@@ -182,7 +182,9 @@ test('two servers that call, fail and crash at random on one database never spen
           // At every moment, not only in the end.
           for (const account of await listAccounts(db))
             if (account.scope !== 'user')
-              expect(account.spent_nano_usd + account.reserved_nano_usd).toBeLessThanOrEqual(toNanoUsd(caps[account.scope as 'run' | 'fleet']));
+              expect(account.spent_nano_usd + account.reserved_nano_usd).toBeLessThanOrEqual(
+                toNanoUsd(caps[account.scope as 'run' | 'fleet']),
+              );
         }),
       );
       expect(billed.run_1).toBeLessThanOrEqual(toNanoUsd(caps.run));

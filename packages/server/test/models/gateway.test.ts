@@ -1,7 +1,7 @@
 import { collect, textOf } from '@helixcode/llm/model-port';
 import { parseTranscript } from '@helixcode/llm/replay/transcript';
 import type { UserId } from '@helixcode/protocol/ids';
-import { type CallContext, type ModelCall } from '@helixcode/server/models/model-gateway';
+import type { CallContext, ModelCall } from '@helixcode/server/models/model-gateway';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { anthropicWire } from '../../../llm/test/wire/anthropic-wire.ts';
 import { openaiChatWire } from '../../../llm/test/wire/openai-chat-wire.ts';
