@@ -26,7 +26,7 @@ const SERVER_LAYERS = [
   ['db'],
   ['engine', 'events', 'http', 'auth'],
   ['workers'],
-  ['projects', 'models'],
+  ['projects', 'models', 'receipts'],
   ['tasks'],
 ];
 

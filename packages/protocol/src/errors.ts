@@ -58,6 +58,8 @@ export const ERROR_CODES = {
   'project.exists': { http: 409, retryable: false, exit: 2 },
   'project.not_found': { http: 404, retryable: false, exit: 2 },
   'project.source_unreadable': { http: 422, retryable: true, exit: 2 },
+  'receipt.forged': { http: 422, retryable: false, exit: 1 },
+  'receipt.not_found': { http: 404, retryable: false, exit: 2 },
   'server.already_running': { http: 409, retryable: false, exit: 1 },
   'server.certificate_refused': { http: 502, retryable: false, exit: 7 },
   'server.listen_failed': { http: 500, retryable: false, exit: 1 },

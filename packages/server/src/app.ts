@@ -24,9 +24,13 @@ import { usageHandlers } from './models/usage-handlers.ts';
 import { createBlobStore } from './projects/blob-store.ts';
 import { createCheckpointRefs } from './projects/checkpoint-refs.ts';
 import { createCommitFiles } from './projects/commit-files.ts';
+import { treeOfCommit } from './projects/commit-tree.ts';
 import { createMirrors } from './projects/mirror.ts';
 import { createProjectHandlers } from './projects/project-handlers.ts';
 import { createUploadPack } from './projects/upload-pack.ts';
+import { openNotary } from './receipts/notary.ts';
+import { receiptHandlers } from './receipts/receipt-handlers.ts';
+import { openSigningKey } from './receipts/signing-key.ts';
 import { serverHandlers } from './server-handlers.ts';
 import { readServerId } from './server-identity.ts';
 import { openAttemptBook } from './tasks/attempt-book.ts';
@@ -89,9 +93,19 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   // A database of our own has no other server to hear from.
   const others = postgres ? undefined : { listener: openListener(databaseUrl), notifier: createNotifier(db) };
   const tail = createEventTail({ db, log, ...others });
-  const wakeEvents = (): void => tail.wake();
-
   const mirrors = createMirrors(join(dataFolder, 'repos'));
+  const notary = await openNotary({
+    db,
+    log,
+    server: serverId,
+    key: await openSigningKey(dataFolder),
+    treeOf: (project, commit) => treeOfCommit(mirrors, project, commit),
+  });
+  const wakeEvents = (): void => {
+    tail.wake();
+    notary.wake();
+  };
+
   const projectFiles = createCommitFiles(mirrors);
   const blobs = createBlobStore({ folder: join(dataFolder, 'blobs') });
 
@@ -173,6 +187,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
         openBlob: async (key) => (await blobs.open(key))?.content,
       }),
       ...modelHandlers({ providers, gateway, config: settings.providers, machines: () => machinesOf(registry) }),
+      ...receiptHandlers({ db, notary }),
       ...usageHandlers({ db, config: settings.providers }),
       ...eventHandlers(tail),
     },
@@ -211,6 +226,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       await book.drain();
       await mirrors.settled();
       await openRequests.stop();
+      await notary.stop();
       await tail.close();
       await others?.notifier.drain();
       await others?.listener.close();

@@ -40,6 +40,9 @@ export const ROUTE_PATHS = {
   'models.pull': { method: 'POST', path: '/models/pull' },
   'models.record': { method: 'POST', path: '/models/record' },
   'usage.get': { method: 'GET', path: '/usage' },
+  'receipts.list': { method: 'GET', path: '/receipts' },
+  'receipts.key': { method: 'GET', path: '/receipts/key' },
+  'receipts.get': { method: 'GET', path: '/receipts/:receipt' },
   'events.list': { method: 'GET', path: '/events' },
   'events.stream': { method: 'GET', path: '/events/stream' },
 } as const;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { workerConfig, workerName } from '../config/helix-config.ts';
 import type { ErrorCode } from '../errors.ts';
 import { event, TOPIC } from '../event/events.ts';
+import { receiptKey, signedReceipt } from '../receipt/receipt.ts';
 import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
 import { WORKER_ADMISSIONS } from '../worker/worker-state.ts';
@@ -18,7 +19,7 @@ export interface Route {
   path: string;
   summary: string;
   /** Heading it stands under in the API description. */
-  tag: 'server' | 'workers' | 'projects' | 'tasks' | 'models' | 'events';
+  tag: 'server' | 'workers' | 'projects' | 'tasks' | 'models' | 'receipts' | 'events';
   query?: z.ZodObject;
   body?: z.ZodType | RawBody;
   /** Of status 200 (201 for what creates, 204 without a body). */
@@ -280,6 +281,20 @@ export const ROUTES = {
       since: z.iso.datetime({ offset: true }).or(z.iso.date()).optional().describe('The beginning of this month in UTC when absent'),
     }),
     answer: z.object({ since: z.string(), items: z.array(usageView), budgets: z.array(budgetView) }), status: 200, errors: [],
+  },
+  'receipts.list': {
+    ...ROUTE_PATHS['receipts.list'], tag: 'receipts', summary: 'Signed evidence of what ran, newest first',
+    query: z.object({ task: z.string().optional().describe('Only of this task'), ...page }),
+    answer: pageOf(signedReceipt), status: 200, errors: [],
+  },
+  'receipts.key': {
+    ...ROUTE_PATHS['receipts.key'], tag: 'receipts',
+    summary: 'The public keys that receipts are checked with; current is the one this server signs with',
+    answer: z.object({ current: z.string(), items: z.array(receiptKey) }), status: 200, errors: [],
+  },
+  'receipts.get': {
+    ...ROUTE_PATHS['receipts.get'], tag: 'receipts', summary: 'One receipt, by its id or that of its task (then the newest)',
+    answer: signedReceipt, status: 200, errors: ['receipt.not_found'],
   },
   'events.list': {
     ...ROUTE_PATHS['events.list'], tag: 'events', summary: 'What happened after a sequence number, oldest first',

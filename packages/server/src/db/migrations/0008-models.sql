@@ -57,3 +57,28 @@ create table requests (
 create index requests_open on requests (lease_until) where state = 'open';
 create index requests_of_run on requests (run_id, created_at) where run_id is not null;
 create index requests_by_time on requests (created_at);
+
+-- Public halves of the keys that receipts were signed with: each data folder has its own private half, in a file.
+create table receipt_keys (
+  id          text primary key,
+  public_key  text not null,
+  server_id   text not null,
+  created_at  timestamptz not null default now()
+);
+
+-- Owed in the transaction in which the task completed, signed soon after. A receipt outlives its task.
+create table receipts (
+  id          text primary key,
+  task_id     text not null,
+  -- The result of the task as it was then; a task that is rolled back may complete again.
+  result      jsonb,
+  owed_at     timestamptz not null default now(),
+  -- The canonical JSON that is signed; null until it is.
+  body        text,
+  signature   text,
+  key_id      text references receipt_keys,
+  issued_at   timestamptz,
+  constraint signed_as_a_whole check ((body is null) = (signature is null) and (body is null) = (key_id is null) and (body is null) = (issued_at is null))
+);
+create index receipts_owed on receipts (owed_at) where body is null;
+create index receipts_of_task on receipts (task_id, id desc);
