@@ -12,6 +12,8 @@ import { reserveCall } from './reserve-call.ts';
 
 /** The answer's limit of a call that has none of its own, where the model can write more: what is set aside grows with it. */
 const USUAL_MAX_OUTPUT_TOKENS = 32_000;
+/** Less is no answer: better that the server refuses it. */
+const LEAST_OUTPUT_TOKENS = 1_024;
 /** More than the dearest usual count of one picture at the large vendors. */
 const IMAGE_TOKENS = 6_000;
 
@@ -43,8 +45,8 @@ export function bookedPort(port: ModelPort, books: Bookkeeping, booking: Booking
     validateConfig: (signal) => port.validateConfig(signal),
 
     async *stream(asked, signal): AsyncGenerator<ModelEvent> {
-      const request = withLimit(asked, port);
-      const price = port.price(request.model);
+      const price = port.price(asked.model);
+      const request = withLimit(asked, port, price, booking.budgets);
       const worst = worstOf(request, price);
       const id = newId('request');
       try {
@@ -71,6 +73,7 @@ export function bookedPort(port: ModelPort, books: Bookkeeping, booking: Booking
       }
 
       books.open.add(id);
+      const wasAbortedBefore = signal.aborted;
       const beganMs = books.nowMs();
       let firstPieceMs: number | undefined;
       // Whoever stops listening hangs up, and the vendor does not tell what it had written by then.
@@ -79,7 +82,7 @@ export function bookedPort(port: ModelPort, books: Bookkeeping, booking: Booking
       try {
         for await (const event of port.stream(request, signal)) {
           if (event.type === 'done') outcome = outcomeOf(event, price);
-          else if (event.type === 'error') outcome = outcomeOfFailure(event.error, firstPieceMs !== undefined);
+          else if (event.type === 'error') outcome = outcomeOfFailure(event.error, firstPieceMs !== undefined, wasAbortedBefore);
           else {
             firstPieceMs ??= books.nowMs() - beganMs;
             yield event;
@@ -111,28 +114,40 @@ async function settle({ db, log, open }: Bookkeeping, id: Parameters<typeof sett
   }
 }
 
-/** What is set aside holds only when the answer has a limit. */
-function withLimit(request: ModelRequest, port: ModelPort): ModelRequest {
-  if (request.maxOutputTokens !== undefined) return request;
-  const most = port.capabilities(request.model).maxOutputTokens ?? USUAL_MAX_OUTPUT_TOKENS;
-  return { ...request, maxOutputTokens: Math.min(most, USUAL_MAX_OUTPUT_TOKENS) };
+/**
+ * What is set aside holds only when the answer has a limit: where a budget depends on it, a call that has none is given one. Elsewhere it is
+ * left to the model, for some servers refuse a limit that does not fit beside the prompt.
+ */
+function withLimit(request: ModelRequest, port: ModelPort, price: ModelPrice | undefined, budgets: readonly Budget[]): ModelRequest {
+  const isBilled = price === undefined || price.inputUsd > 0 || price.outputUsd > 0;
+  const isLimited = budgets.some(({ capNanoUsd, capTokens }) => capTokens !== undefined || (capNanoUsd !== undefined && isBilled));
+  if (request.maxOutputTokens !== undefined || !isLimited) return request;
+  const { maxOutputTokens, contextTokens } = port.capabilities(request.model);
+  const room = contextTokens === undefined ? USUAL_MAX_OUTPUT_TOKENS : contextTokens - promptTokensOf(request);
+  return {
+    ...request,
+    maxOutputTokens: Math.max(LEAST_OUTPUT_TOKENS, Math.min(maxOutputTokens ?? USUAL_MAX_OUTPUT_TOKENS, USUAL_MAX_OUTPUT_TOKENS, room)),
+  };
 }
 
 /** The most a call can take: all its prompt at the dearest rate, and the longest answer it may get. */
 function worstOf(request: ModelRequest, price: ModelPrice | undefined): { nanoUsd: number; tokens: number } {
-  const { messages, tools, output } = request;
+  const promptTokens = promptTokensOf(request);
+  const outputTokens = request.maxOutputTokens ?? USUAL_MAX_OUTPUT_TOKENS;
+  return {
+    tokens: promptTokens + outputTokens,
+    nanoUsd: price === undefined ? 0 : toNanoUsd(worstCostUsd(promptTokens, outputTokens, price)),
+  };
+}
+
+function promptTokensOf({ messages, tools, output }: ModelRequest): number {
   let images = 0;
   const text = JSON.stringify({ messages, tools, output }, (key, value: unknown) => {
     if (key !== 'base64') return value;
     images++;
     return undefined;
   });
-  const promptTokens = estimateTokens(text) + images * IMAGE_TOKENS;
-  const outputTokens = request.maxOutputTokens ?? USUAL_MAX_OUTPUT_TOKENS;
-  return {
-    tokens: promptTokens + outputTokens,
-    nanoUsd: price === undefined ? 0 : toNanoUsd(worstCostUsd(promptTokens, outputTokens, price)),
-  };
+  return estimateTokens(text) + images * IMAGE_TOKENS;
 }
 
 function outcomeOf(done: ModelDone, price: ModelPrice | undefined): Outcome {
@@ -157,11 +172,11 @@ const REFUSALS = new Set<ErrorCode>([
 ]);
 
 /**
- * A call that was refused, or answered with an HTTP error, before any piece came costs nothing. A connection that broke, a cancelled call and
+ * A call that was never sent, was refused, or was answered with an HTTP error before any piece came costs nothing. A connection that broke, a cancelled call and
  * whatever failed in mid-answer are billed by some vendors and not by others, and none tells: unknown.
  */
-function outcomeOfFailure(error: CodedError, isBegun: boolean): Outcome {
+function outcomeOfFailure(error: CodedError, isBegun: boolean, wasAbortedBefore: boolean): Outcome {
   const failure = error.toFact();
-  const isFree = !isBegun && (REFUSALS.has(error.code) || typeof error.details?.['status'] === 'number');
+  const isFree = wasAbortedBefore || (!isBegun && (REFUSALS.has(error.code) || typeof error.details?.['status'] === 'number'));
   return isFree ? { state: 'failed', failure, booked: { nanoUsd: 0, tokens: 0 } } : { state: 'unknown', failure };
 }

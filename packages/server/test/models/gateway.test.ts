@@ -148,6 +148,32 @@ test('a wrong key is named by its own variable, and stands in no error, log or r
   expect(await listRequests(database.db)).toMatchObject([{ failure: { code: 'model.auth_refused' } }, { state: 'failed' }]);
 });
 
+test('an answer is given a limit where a budget depends on it, and none where it could only disturb', async () => {
+  const { maxOutputTokens: _, ...unlimited } = call;
+  const limited = await givenModels(database.db, { ...pool(), budgets: { run: { usd: 5 } } }, env);
+  openai.next({ say: { text: 'hello', usage: SOME_USAGE } }, { say: { text: 'hello', usage: SOME_USAGE } });
+  await collect(limited.gateway.stream(unlimited, context()));
+  const free = await givenModels(database.db, pool(), env);
+  await collect(free.gateway.stream(unlimited, context()));
+  expect(openai.asked.map(({ maxOutputTokens }) => maxOutputTokens)).toEqual([32_000, undefined]);
+});
+
+test('a call that was cancelled before it was sent costs nothing', async () => {
+  const { gateway } = await givenModels(database.db, pool(), env);
+  const events = await eventsOf(gateway.stream({ ...call, model: `main/${GOOD_MODEL}` }, context({ signal: AbortSignal.abort() })));
+  expect(events).toMatchObject([{ type: 'error', error: { code: 'model.cancelled' } }]);
+  expect(openai.paths).toEqual([]);
+  expect(await listRequests(database.db)).toMatchObject([{ state: 'failed', booked_nano_usd: 0 }]);
+});
+
+test('a vendor that tells no usage is booked at the most the call can cost', async () => {
+  const { gateway } = await givenModels(database.db, pool(), env);
+  openai.next({ say: { text: 'hello' } });
+  await collect(gateway.stream(call, context()));
+  const [booked] = await listRequests(database.db);
+  expect(booked).toMatchObject({ state: 'unknown', booked_nano_usd: booked?.reserved_nano_usd });
+});
+
 test('a call can be recorded as a transcript that plays again', async () => {
   const { gateway } = await givenModels(database.db, pool(), env);
   openai.next({ say: { text: 'hello', usage: SOME_USAGE } });
