@@ -7,7 +7,7 @@ const resolve = (providers: unknown, env: Record<string, string> = {}): ReturnTy
 
 test.each([
   [{ pool: [{ kind: 'opnai' }] }, 'providers.pool[0].kind is "opnai", expected one of openai, '],
-  [{ pool: [{ kind: 'openai', apiKey: 'sk-1' }] }, 'providers.pool[0] has no key apiKey; did you mean apiKeyEnv?'],
+  [{ pool: [{ kind: 'openai', apiKey: 'sk-1' }] }, 'providers.pool[0] has no key apiKey; known are kind, name, baseUrl, apiKeyEnv, '],
   [
     { pool: [{ kind: 'openai', baseUrl: 'http://me:pw@host/v1' }] },
     'providers.pool[0].baseUrl is "http://me:pw@host/v1", expected text that matches',

@@ -2,6 +2,7 @@ import { splitModelName } from '@helixcode/llm/providers/open-provider';
 import type { ModelTrialView } from '@helixcode/protocol/api/model-views';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { UserId } from '@helixcode/protocol/ids';
+import { nearestName } from '@helixcode/protocol/nearest-name';
 import type { ModelGateway } from './model-gateway.ts';
 import type { ModelProviders } from './model-providers.ts';
 
@@ -26,10 +27,15 @@ export async function tryModel(
     ...rest,
   });
   try {
-    const port = await providers.open(splitModelName(name)?.provider ?? name);
-    const [problem] = (await port.validateConfig(signal)).problems;
+    const { provider, model } = splitModelName(name) ?? { provider: name, model: undefined };
+    const port = await providers.open(provider);
+    const report = await port.validateConfig(signal);
+    const [problem] = report.problems;
     if (problem) return ended({ failure: problem.toFact() });
-    if (splitModelName(name) === undefined) return ended({});
+    if (model === undefined) return ended({});
+    // Where money is limited a model without a price is not asked, and could not say that it does not exist.
+    if (port.price(model) === undefined && report.models.length > 0 && !report.models.includes(model))
+      return ended({ failure: unknownModel(provider, model, report.models).toFact() });
   } catch (error) {
     if (error instanceof CodedError) return ended({ failure: error.toFact() });
     throw error;
@@ -48,4 +54,11 @@ export async function tryModel(
       return ended({ firstPieceMs, usage: event.usage, ...(event.costUsd !== undefined && { costUsd: event.costUsd }) });
   }
   throw new Error('a model stream ended with neither done nor error');
+}
+
+function unknownModel(provider: string, model: string, known: string[]): CodedError {
+  const meant = nearestName(model, known);
+  return new CodedError('model.unknown', `${provider} has no model ${model}${meant === undefined ? '' : `; did you mean ${meant}?`}`, {
+    next: 'helix models list --catalog',
+  });
 }
