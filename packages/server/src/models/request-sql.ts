@@ -21,13 +21,15 @@ export interface NewRequest {
 }
 
 /**
- * Writes a request down and sets its worst case aside in every budget that has room for it. Inside a transaction, which the
- * caller must undo when this returns false: then a budget had no room, while others may have been charged.
+ * Writes a request down and sets its worst case aside in all its budgets. Inside a transaction, which the caller must undo where a budget
+ * had no room: then those that had it have been charged, and the request is not there.
+ *
+ * @returns the budgets that had room
  *
  * Budgets are locked in the order of their keys, here and wherever they are charged, so that no two callers wait for each other.
  */
-export async function reserveRequest(tx: Db, request: NewRequest, budgets: readonly Budget[]): Promise<boolean> {
-  const { rowCount } = await tx.query(
+export async function reserveRequest(tx: Db, request: NewRequest, budgets: readonly Budget[]): Promise<BudgetScope[]> {
+  const { rows } = await tx.query<{ scope: BudgetScope }>(
     `with wanted as (
        select scope || ':' || subject || ':' || period as key, scope, subject, period, cap_nano_usd, cap_tokens
          from (select scope, subject, cap_nano_usd, cap_tokens,
@@ -49,13 +51,15 @@ export async function reserveRequest(tx: Db, request: NewRequest, budgets: reado
               cap_tokens = excluded.cap_tokens
         where coalesce(a.spent_nano_usd + a.reserved_nano_usd + excluded.reserved_nano_usd <= excluded.cap_nano_usd, true)
           and coalesce(a.spent_tokens + a.reserved_tokens + excluded.reserved_tokens <= excluded.cap_tokens, true)
-       returning key
+       returning key, scope
+     ), written as (
+       insert into requests (id, run_id, user_id, purpose, provider, model, state, accounts, reserved_nano_usd, reserved_tokens,
+                             is_priced, server_id, lease_until)
+       select $8, $9, $10, $11, $12, $13, 'open', (select array_agg(key order by key) from wanted), $6, $7,
+              $14, $15, now() + $16 * interval '1 millisecond'
+        where (select count(*) from held) = (select count(*) from wanted)
      )
-     insert into requests (id, run_id, user_id, purpose, provider, model, state, accounts, reserved_nano_usd, reserved_tokens,
-                           is_priced, server_id, lease_until)
-     select $8, $9, $10, $11, $12, $13, 'open', (select array_agg(key order by key) from wanted), $6, $7,
-            $14, $15, now() + $16 * interval '1 millisecond'
-      where (select count(*) from held) = (select count(*) from wanted)`,
+     select scope from held`,
     [
       budgets.map(({ scope }) => scope),
       budgets.map(({ subject }) => subject),
@@ -75,7 +79,7 @@ export async function reserveRequest(tx: Db, request: NewRequest, budgets: reado
       request.leaseMs,
     ],
   );
-  return rowCount === 1;
+  return rows.map(({ scope }) => scope);
 }
 
 export interface Outcome {

@@ -4,9 +4,6 @@ import type { Budget } from './budget.ts';
 import { type NanoUsd, toUsd } from './nano-usd.ts';
 import { type AccountRow, type NewRequest, readAccounts, reserveRequest } from './request-sql.ts';
 
-/** A budget that had no room may have it again a moment later, when it is looked at; then the call is tried anew. */
-const TRIES = 5;
-
 /**
  * Writes a call down and sets its worst case aside in all its budgets, in one transaction: afterwards it may be made.
  *
@@ -15,35 +12,17 @@ const TRIES = 5;
  */
 export async function reserveCall(db: Db, request: NewRequest, budgets: readonly Budget[]): Promise<void> {
   if (!request.isPriced && budgets.some(({ capNanoUsd }) => capNanoUsd !== undefined)) throw priceUnknown(request, budgets);
-  for (let attempt = 1; ; attempt++) {
-    const isReserved = await db
-      .tx(async (tx) => {
-        if (!(await reserveRequest(tx, request, budgets))) throw NO_ROOM;
-        return true;
-      })
-      .catch((error: unknown) => {
-        if (error === NO_ROOM) return false;
-        throw error;
-      });
-    if (isReserved) return;
-    const refusal = refusalOf(request, budgets, await readAccounts(db, budgets));
-    if (refusal) throw refusal;
-    if (attempt === TRIES)
-      throw new CodedError(
-        'database.unavailable',
-        `the budgets of a call to ${request.provider}/${request.model} change too fast to be read`,
-        {
-          next: 'try again',
-        },
-      );
-  }
+  await db.tx(async (tx) => {
+    const held = await reserveRequest(tx, request, budgets);
+    if (held.length === budgets.length) return;
+    // Those without room are locked until the transaction is undone: they stand as they were when they refused.
+    const full = budgets.filter(({ scope }) => !held.includes(scope));
+    throw refusalOf(request, full, await readAccounts(tx, full));
+  });
 }
 
-/** Undoes the transaction. */
-const NO_ROOM = new Error('a budget has no room');
-
 /** Which budget has no room, and how it stands. */
-function refusalOf(request: NewRequest, budgets: readonly Budget[], accounts: AccountRow[]): CodedError | undefined {
+function refusalOf(request: NewRequest, budgets: readonly Budget[], accounts: AccountRow[]): Error {
   for (const budget of budgets) {
     const account = accounts.find(({ scope, subject }) => scope === budget.scope && subject === budget.subject);
     const money = shortage(budget.capNanoUsd, account?.spent_nano_usd, account?.reserved_nano_usd, request.reservedNanoUsd);
@@ -51,7 +30,7 @@ function refusalOf(request: NewRequest, budgets: readonly Budget[], accounts: Ac
     if (money) return spent(budget, account?.period ?? '', money, formatUsd, 'Usd');
     if (tokens) return spent(budget, account?.period ?? '', tokens, formatTokens, 'Tokens');
   }
-  return undefined;
+  return new Error(`a budget of request ${request.id} refused it without a reason`);
 }
 
 interface Shortage {

@@ -48,10 +48,14 @@ export async function openNotary(deps: NotaryDeps): Promise<Notary> {
       try {
         await signOne(deps, owed);
       } catch (error) {
-        putOff.set(owed.id, now + TRY_AGAIN_MS);
-        log.warn({ err: error, receipt: owed.id, task: owed.task_id }, 'a receipt could not be signed; it is tried again');
+        putOffSigning(owed, error);
       }
     }
+  }
+
+  function putOffSigning(owed: OwedRow, error: unknown): void {
+    putOff.set(owed.id, performance.now() + TRY_AGAIN_MS);
+    log.warn({ err: error, receipt: owed.id, task: owed.task_id }, 'a receipt could not be signed; it is tried again');
   }
 
   function wake(): void {
@@ -68,7 +72,8 @@ export async function openNotary(deps: NotaryDeps): Promise<Notary> {
     key,
     wake,
     async receiptOf(task) {
-      for (const owed of await listOwed(db, task, AT_ONCE)) await signOne(deps, owed);
+      // One that cannot be signed here may be signed by another server.
+      for (const owed of await listOwed(db, task, AT_ONCE)) await signOne(deps, owed).catch((error: unknown) => putOffSigning(owed, error));
       const row = await findReceipt(db, task);
       return row && viewReceipt(row);
     },

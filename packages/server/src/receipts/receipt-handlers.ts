@@ -1,4 +1,6 @@
 import { CodedError } from '@helixcode/protocol/errors';
+import { isId } from '@helixcode/protocol/ids';
+import type { SignedReceipt } from '@helixcode/protocol/receipt/receipt';
 import type { Db } from '../db/db.ts';
 import type { Handlers } from '../http/handler.ts';
 import type { Notary } from './notary.ts';
@@ -7,7 +9,12 @@ import { viewReceipt } from './receipt-view.ts';
 
 type ReceiptRoutes = 'receipts.list' | 'receipts.get' | 'receipts.key';
 
-export function receiptHandlers({ db, notary }: { db: Db; notary: Pick<Notary, 'key'> }): Pick<Handlers, ReceiptRoutes> {
+export function receiptHandlers({ db, notary }: { db: Db; notary: Pick<Notary, 'key' | 'receiptOf'> }): Pick<Handlers, ReceiptRoutes> {
+  const readReceipt = async (id: string): Promise<SignedReceipt | undefined> => {
+    const row = await findReceipt(db, id);
+    return row && viewReceipt(row);
+  };
+
   return {
     'receipts.list': async ({ query }) => {
       const rows = await listReceipts(db, { task: query.task, before: query.cursor, limit: query.limit + 1 });
@@ -17,12 +24,14 @@ export function receiptHandlers({ db, notary }: { db: Db; notary: Pick<Notary, '
     },
 
     'receipts.get': async ({ params }) => {
-      const row = await findReceipt(db, params.receipt);
-      if (!row)
-        throw new CodedError('receipt.not_found', `there is no receipt ${params.receipt}, and none of a task of that id`, {
+      const { receipt: id } = params;
+      // A task that has only just completed may not have its receipt yet.
+      const found = isId('task', id) ? await notary.receiptOf(id) : await readReceipt(id);
+      if (!found)
+        throw new CodedError('receipt.not_found', `there is no receipt ${id}, and none of a task of that id`, {
           next: 'helix receipts list',
         });
-      return viewReceipt(row);
+      return found;
     },
 
     'receipts.key': async () => ({

@@ -203,6 +203,6 @@ test('two servers that call, fail and crash at random on one database never spen
         });
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 25, endOnFailure: true },
   );
 }, 120_000);
