@@ -79,7 +79,7 @@ beforeAll(async () => {
   env = { HELIX_HOME: home, HELIX_PORT: '0', DATABASE_URL: database.url, GOOD_KEY, BAD_KEY: 'sk-wrong-0123456789' };
   const up = await helix(['up']);
   expect(up, up.stderr).toMatchObject({ status: 0 });
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   const down = await helix(['down', '--workers']);
@@ -89,7 +89,7 @@ afterAll(async () => {
   ollama.close();
   await database.drop();
   rmSync(home, { recursive: true, force: true, maxRetries: 5 });
-}, 60_000);
+}, 120_000);
 
 beforeEach(() => vendor.forget());
 

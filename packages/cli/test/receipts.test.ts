@@ -19,14 +19,14 @@ beforeAll(async () => {
   env = { HELIX_HOME: home, HELIX_PORT: '0', DATABASE_URL: database.url, HELIX_WORKERS_LOCAL_SLOTS: '2' };
   const up = await helix(['up']);
   expect(up, up.stderr).toMatchObject({ status: 0 });
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   const down = await helix(['down', '--workers']);
   expect(down, down.stderr).toMatchObject({ status: 0 });
   await database.drop();
   rmSync(home, { recursive: true, force: true, maxRetries: 5 });
-}, 60_000);
+}, 120_000);
 
 test('a suite that passed has a receipt at its tree, which is verified without the server; a changed one is refused [F1]', async () => {
   const checkout = givenCheckout();
