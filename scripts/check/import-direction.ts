@@ -27,14 +27,14 @@ const SERVER_LAYERS = [
   ['db'],
   ['engine', 'events', 'http', 'auth', 'fleet'],
   ['workers'],
-  ['projects'],
+  ['projects', 'models', 'receipts'],
   ['tasks'],
   ['retention'],
   ['backup'],
 ];
 
 /** What speaks of the server as a whole or puts it together: may import every subject, and no subject imports it. */
-const SERVER_TOP = ['app.ts', 'loop-delay.ts', 'main.ts', 'other-servers.ts', 'server-handlers.ts'];
+const SERVER_TOP = ['app.ts', 'loop-delay.ts', 'machines.ts', 'main.ts', 'other-servers.ts', 'server-handlers.ts'];
 
 const thisFile = 'scripts/check/import-direction.ts';
 

@@ -9,7 +9,9 @@ import {
 } from '@stricli/core';
 import packageJson from '../package.json' with { type: 'json' };
 import { completion, helpOn } from './command-tree/help-commands.ts';
+import { models, usage } from './command-tree/model-commands.ts';
 import { projects } from './command-tree/project-commands.ts';
+import { receipts } from './command-tree/receipt-commands.ts';
 import { backup, config, down, events, gc, restore, status, up } from './command-tree/server-commands.ts';
 import { tasks } from './command-tree/task-commands.ts';
 import { build, exec, test } from './command-tree/work-commands.ts';
@@ -39,6 +41,9 @@ const root = buildRouteMap({
     worker: thisWorker,
     projects,
     tasks,
+    receipts,
+    models,
+    usage,
     events,
     config,
     gc,

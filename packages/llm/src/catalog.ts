@@ -1,6 +1,6 @@
 import { CATALOG, type CatalogRow } from './catalog-data.ts';
-import type { ModelPrice } from './cost.ts';
-import type { ModelCapabilities } from './model-port.ts';
+
+import type { ModelCapabilities, ModelPrice } from './model-port.ts';
 
 export interface CatalogModel {
   vendor: string;

@@ -1,16 +1,4 @@
-import type { ModelUsage } from './model-port.ts';
-
-/** US dollars for a million tokens. */
-export interface ModelPrice {
-  inputUsd: number;
-  outputUsd: number;
-  /** Of prompt tokens read from a cache; `inputUsd` when absent. */
-  cacheReadUsd?: number;
-  /** Of prompt tokens written to a cache; `inputUsd` when absent. */
-  cacheWriteUsd?: number;
-  /** What the whole call costs when its prompt is longer than that many tokens. */
-  longPrompt?: { aboveTokens: number; inputUsd: number; outputUsd: number; cacheReadUsd?: number; cacheWriteUsd?: number };
-}
+import type { ModelPrice, ModelUsage } from './model-port.ts';
 
 /** What runs on one's own machine is not billed. */
 export const FREE: ModelPrice = { inputUsd: 0, outputUsd: 0 };

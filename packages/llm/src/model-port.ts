@@ -133,6 +133,18 @@ export type ModelEvent =
   | ModelDone
   | ModelFailure;
 
+/** US dollars for a million tokens. */
+export interface ModelPrice {
+  inputUsd: number;
+  outputUsd: number;
+  /** Of prompt tokens read from a cache; `inputUsd` when absent. */
+  cacheReadUsd?: number;
+  /** Of prompt tokens written to a cache; `inputUsd` when absent. */
+  cacheWriteUsd?: number;
+  /** What the whole call costs when its prompt is longer than that many tokens. */
+  longPrompt?: { aboveTokens: number; inputUsd: number; outputUsd: number; cacheReadUsd?: number; cacheWriteUsd?: number };
+}
+
 export interface ModelCapabilities {
   /** Whether the facts are of this very model; otherwise they are what its provider usually has. */
   isKnown: boolean;
@@ -164,6 +176,8 @@ export interface ModelPort {
   /** Asks a model once; nothing is retried here. Leaving the loop or aborting closes the connection to the vendor. */
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>;
   capabilities(model: string): ModelCapabilities;
+  /** `undefined` when nobody said what it costs. */
+  price(model: string): ModelPrice | undefined;
   /** Checks address and key with a call that costs nothing. Never throws: what is wrong is in the report. */
   validateConfig(signal: AbortSignal): Promise<ConfigReport>;
 }

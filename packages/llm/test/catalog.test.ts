@@ -1,8 +1,8 @@
+import { PROVIDER_KINDS } from '@helixcode/protocol/model/provider-kind';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { findModel, listCatalog } from '../src/catalog.ts';
 import { costUsd, estimateTokens, FREE, worstCostUsd } from '../src/cost.ts';
-import { PROVIDER_KINDS } from '../src/providers/open-provider.ts';
 
 describe('the catalog', () => {
   test('every row is of a provider we have, once, with numbers that make sense', () => {

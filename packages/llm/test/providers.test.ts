@@ -1,7 +1,8 @@
 import { CodedError } from '@helixcode/protocol/errors';
+import { PROVIDER_KINDS } from '@helixcode/protocol/model/provider-kind';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { collect, type ModelDone, type ModelPort, type ModelRequest, readArguments, textOf, toolCallsOf } from '../src/model-port.ts';
-import { openProvider, PROVIDER_KINDS } from '../src/providers/open-provider.ts';
+import { openProvider } from '../src/providers/open-provider.ts';
 import { all, failureOf } from './events.ts';
 import { anthropicWire } from './wire/anthropic-wire.ts';
 import { geminiWire } from './wire/gemini-wire.ts';

@@ -4,9 +4,20 @@ export type TaskId = string & { readonly is: 'TaskId' };
 export type AttemptId = string & { readonly is: 'AttemptId' };
 export type WorkerId = string & { readonly is: 'WorkerId' };
 export type ServerId = string & { readonly is: 'ServerId' };
+export type RequestId = string & { readonly is: 'RequestId' };
+export type ReceiptId = string & { readonly is: 'ReceiptId' };
 
 /** What an id begins with: a reader of a log line sees at once what it names. */
-const PREFIXES = { user: 'usr', project: 'prj', task: 'tsk', attempt: 'att', worker: 'wrk', server: 'srv' } as const;
+const PREFIXES = {
+  user: 'usr',
+  project: 'prj',
+  task: 'tsk',
+  attempt: 'att',
+  worker: 'wrk',
+  server: 'srv',
+  request: 'req',
+  receipt: 'rcp',
+} as const;
 
 interface IdByNoun {
   user: UserId;
@@ -15,6 +26,8 @@ interface IdByNoun {
   attempt: AttemptId;
   worker: WorkerId;
   server: ServerId;
+  request: RequestId;
+  receipt: ReceiptId;
 }
 
 // Crockford's base 32: no i, l, o, u, so that an id read aloud or typed by hand is not mistaken.

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import path, { join } from 'node:path';
+import { REAL_SURROUNDINGS } from '@helixcode/llm/resilience/resilient-caller';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { Logger } from 'pino';
 import { createAuthenticate } from './auth/authenticate.ts';
@@ -19,13 +20,23 @@ import { joinFleet } from './fleet/fleet.ts';
 import { listLeases } from './fleet/lease-sql.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { watchLoopDelay } from './loop-delay.ts';
+import { machinesOf } from './machines.ts';
+import { createModelGateway } from './models/model-gateway.ts';
+import { modelHandlers } from './models/model-handlers.ts';
+import { createModelProviders } from './models/model-providers.ts';
+import { watchOpenRequests } from './models/open-requests.ts';
+import { usageHandlers } from './models/usage-handlers.ts';
 import { openOtherServers } from './other-servers.ts';
 import { createBlobStore } from './projects/blob-store.ts';
 import { createCheckpointRefs } from './projects/checkpoint-refs.ts';
 import { createCommitFiles } from './projects/commit-files.ts';
+import { treeOfCommit } from './projects/commit-tree.ts';
 import { createMirrors } from './projects/mirror.ts';
 import { createProjectHandlers } from './projects/project-handlers.ts';
 import { createUploadPack } from './projects/upload-pack.ts';
+import { openNotary } from './receipts/notary.ts';
+import { receiptHandlers } from './receipts/receipt-handlers.ts';
+import { openSigningKey } from './receipts/signing-key.ts';
 import { startRetention } from './retention/retention-loop.ts';
 import { DAY_MS } from './retention/sweep.ts';
 import { serverHandlers } from './server-handlers.ts';
@@ -104,9 +115,19 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const others = postgres ? undefined : { listener: openListener(databaseUrl), notifier: createNotifier(db) };
   const servers = others && openOtherServers({ db, fleet, log, version, ...others });
   const tail = createEventTail({ db, log, ...others });
-  const wakeEvents = (): void => tail.wake();
-
   const mirrors = createMirrors(join(storageFolder, 'repos'), { owner: serverId });
+  const notary = await openNotary({
+    db,
+    log,
+    server: serverId,
+    key: await openSigningKey(storageFolder),
+    treeOf: (project, commit) => treeOfCommit(mirrors, project, commit),
+  });
+  const wakeEvents = (): void => {
+    tail.wake();
+    notary.wake();
+  };
+
   const projectFiles = createCommitFiles(mirrors);
   const blobs = createBlobStore({ folder: join(storageFolder, 'blobs'), owner: serverId });
 
@@ -166,6 +187,18 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     workers: registry,
   });
 
+  const openRequests = await watchOpenRequests({ db, log, server: serverId });
+  const providers = createModelProviders(settings.providers, process.env);
+  const gateway = createModelGateway({
+    db,
+    log,
+    providers,
+    server: serverId,
+    config: settings.providers,
+    open: openRequests,
+    surroundings: REAL_SURROUNDINGS,
+  });
+
   const loopDelay = watchLoopDelay();
   let url = '';
   const http = createHttpServer({
@@ -203,6 +236,9 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
         nameOfWorker: registry.nameOfWorker,
         openBlob: async (key) => (await blobs.open(key))?.content,
       }),
+      ...modelHandlers({ providers, gateway, config: settings.providers, machines: () => machinesOf(registry) }),
+      ...receiptHandlers({ db, notary }),
+      ...usageHandlers({ db, config: settings.providers }),
       ...eventHandlers(tail),
     },
   });
@@ -257,6 +293,8 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       servers?.close();
       await book.drain();
       await mirrors.settled();
+      await openRequests.stop();
+      await notary.stop();
       await tail.close();
       await others?.notifier.drain();
       await others?.listener.close();

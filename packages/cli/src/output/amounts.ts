@@ -28,3 +28,15 @@ export function formatBytes(bytes: number): string {
 export function countOf(count: number, singular: string, plural = `${singular}s`): string {
   return `${count} ${count === 1 ? singular : plural}`;
 }
+
+/** `$0`, `$12.30`, and below a cent as many digits as it takes to see it: `$0.00042`. */
+export function formatUsd(usd: number): string {
+  if (usd === 0) return '$0';
+  return `$${usd < 0.01 ? Number(usd.toPrecision(2)).toFixed(Math.ceil(-Math.log10(usd)) + 1) : usd.toFixed(2)}`;
+}
+
+/** `812`, `128k`, `1.0M` */
+export function formatTokens(tokens: number): string {
+  if (tokens < 10_000) return String(tokens);
+  return tokens < 1_000_000 ? `${Math.round(tokens / 1_000)}k` : `${(tokens / 1_000_000).toFixed(1)}M`;
+}

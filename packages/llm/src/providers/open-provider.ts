@@ -1,4 +1,5 @@
 import { CodedError } from '@helixcode/protocol/errors';
+import { PROVIDER_KINDS, type ProviderKind } from '@helixcode/protocol/model/provider-kind';
 import { nearestName } from '@helixcode/protocol/nearest-name';
 import type { ModelPort } from '../model-port.ts';
 import type { ProviderConfig } from './provider-config.ts';
@@ -19,10 +20,7 @@ const KINDS = {
   ollama: async () => (await import('./ollama.ts')).ollama,
   'llama-server': async () => (await import('./openai-compatible.ts')).llamaServer,
   'openai-compatible': async () => (await import('./openai-compatible.ts')).openaiCompatible,
-} satisfies Record<string, () => Promise<(config: ProviderConfig) => ModelPort>>;
-
-export type ProviderKind = keyof typeof KINDS;
-export const PROVIDER_KINDS = Object.keys(KINDS) as ProviderKind[];
+} satisfies Record<ProviderKind, () => Promise<(config: ProviderConfig) => ModelPort>>;
 
 /** Where people usually keep the key of a provider. Those without an entry need none. */
 export const KEY_VARIABLES: Partial<Record<ProviderKind, string>> = {

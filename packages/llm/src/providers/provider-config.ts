@@ -1,6 +1,5 @@
 import { CodedError } from '@helixcode/protocol/errors';
-import type { ModelPrice } from '../cost.ts';
-import type { ModelCapabilities } from '../model-port.ts';
+import type { ModelCapabilities, ModelPrice } from '../model-port.ts';
 
 /** One provider as a person configured it. */
 export interface ProviderConfig {
@@ -9,6 +8,8 @@ export interface ProviderConfig {
   /** Where it answers; the vendor's public address when absent. */
   baseUrl?: string;
   apiKey?: string;
+  /** Environment variable the key was taken from, as people are to be told; the vendor's usual one when absent. */
+  keyVariable?: string;
   /** Sent with every request, beside what the vendor needs. */
   headers?: Record<string, string>;
   /** Silence after which an answer counts as cut: 5 minutes when absent. */

@@ -1,4 +1,5 @@
 import { CodedError } from '@helixcode/protocol/errors';
+import { FREE } from '../cost.ts';
 import {
   type AssistantMessage,
   type ModelCapabilities,
@@ -85,6 +86,7 @@ export function scriptedModel(
       structuredOutput: 'schema',
       promptCache: 'none',
     }),
+    price: () => FREE,
     validateConfig: () => Promise.resolve({ problems: [], isKeyChecked: false, models: [] }),
   };
 }

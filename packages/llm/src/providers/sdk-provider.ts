@@ -1,8 +1,8 @@
 import type { LanguageModelV4, LanguageModelV4StreamPart, SharedV4ProviderOptions } from '@ai-sdk/provider';
 import type { CodedError } from '@helixcode/protocol/errors';
 import { findModel } from '../catalog.ts';
-import { costUsd, FREE, type ModelPrice } from '../cost.ts';
-import type { ConfigReport, JsonObject, ModelCapabilities, ModelPort, ModelRequest, ModelUsage } from '../model-port.ts';
+import { costUsd, FREE } from '../cost.ts';
+import type { ConfigReport, JsonObject, ModelCapabilities, ModelPort, ModelPrice, ModelRequest, ModelUsage } from '../model-port.ts';
 import { askModelList, type ModelList } from './model-list.ts';
 import { DEFAULT_SILENCE_MS, type ProviderConfig, problemsOfConfig } from './provider-config.ts';
 import { toCallOptions, type WireAbilities } from './sdk-prompt.ts';
@@ -49,14 +49,15 @@ export interface SdkVendor {
 export function sdkProvider(config: ProviderConfig, vendor: SdkVendor): ModelPort {
   const provider = config.name ?? vendor.vendor;
   const baseUrl = (config.baseUrl ?? vendor.baseUrl)?.replace(/\/+$/, '');
-  const problems = problemsOfConfig(config, provider, { keyVariable: vendor.keyVariable, baseUrl });
+  const keyVariable = config.keyVariable ?? vendor.keyVariable;
+  const problems = problemsOfConfig(config, provider, { keyVariable, baseUrl });
 
   const priceOf = (model: string): ModelPrice | undefined =>
     config.models?.[model]?.price ?? (vendor.isLocal ? FREE : findModel(vendor.vendor, model)?.price);
   const vendorCall = (model: string): VendorCall => ({
     provider,
     model,
-    keyVariable: vendor.keyVariable,
+    keyVariable,
     getModel: vendor.getModel?.(model),
     // Gateways are given their keys in headers.
     secrets: [...(config.apiKey ? [config.apiKey] : []), ...Object.values(config.headers ?? {})],
@@ -109,6 +110,8 @@ export function sdkProvider(config: ProviderConfig, vendor: SdkVendor): ModelPor
         isKnown: known !== undefined || config.models?.[model] !== undefined,
       };
     },
+
+    price: priceOf,
 
     async validateConfig(signal): Promise<ConfigReport> {
       if (problems.length > 0 || baseUrl === undefined) return { problems, isKeyChecked: false, models: [] };

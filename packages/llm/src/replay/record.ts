@@ -21,6 +21,7 @@ export function recordingPort(
     ...port,
     provider: port.provider,
     capabilities: (model) => port.capabilities(model),
+    price: (model) => port.price(model),
     validateConfig: (signal) => port.validateConfig(signal),
     async *stream(request, signal): AsyncGenerator<ModelEvent> {
       const events: ReturnType<typeof keptEvent>[] = [];

@@ -1,4 +1,5 @@
 import { CodedError } from '@helixcode/protocol/errors';
+import { FREE } from '../cost.ts';
 import type { ModelEvent, ModelPort } from '../model-port.ts';
 import { type Difference, differences, tellDifference } from './difference.ts';
 import { type Exchange, normalRequest, type Rewrite, type Transcript } from './transcript.ts';
@@ -55,6 +56,8 @@ export function replayPort(transcript: Transcript, options: ReplayOptions = {}):
       ...transcript.header.capabilities,
       promptCache: 'none',
     }),
+
+    price: () => FREE,
 
     validateConfig: () => Promise.resolve({ problems: [], isKeyChecked: false, models: [REPLAY_PROVIDER] }),
   };

@@ -2,10 +2,12 @@ import { z } from 'zod';
 import { workerConfig, workerName } from '../config/helix-config.ts';
 import type { ErrorCode } from '../errors.ts';
 import { event, TOPIC } from '../event/events.ts';
+import { receiptKey, signedReceipt } from '../receipt/receipt.ts';
 import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
 import { WORKER_ADMISSIONS } from '../worker/worker-state.ts';
 import { gcReport } from './gc-report.ts';
+import { budgetView, fitView, modelTrialView, modelView, providerView, usageView } from './model-views.ts';
 import { ROUTE_PATHS } from './route-paths.ts';
 import { checkpointView, connectivityEventView, projectView, serverMemberView, serverView, taskDetail, taskView, workerView } from './views.ts';
 
@@ -18,7 +20,7 @@ export interface Route {
   path: string;
   summary: string;
   /** Heading it stands under in the API description. */
-  tag: 'server' | 'workers' | 'projects' | 'tasks' | 'events';
+  tag: 'server' | 'workers' | 'projects' | 'tasks' | 'models' | 'receipts' | 'events';
   query?: z.ZodObject;
   body?: z.ZodType | RawBody;
   /** Of status 200 (201 for what creates, 204 without a body). */
@@ -240,6 +242,78 @@ export const ROUTES = {
   'tasks.artifact': {
     ...ROUTE_PATHS['tasks.artifact'], tag: 'tasks', summary: 'The outputs of a build target, as a .tar.zst',
     answer: 'application/octet-stream', status: 200, errors: ['task.not_found', 'api.not_found'],
+  },
+  'models.list': {
+    ...ROUTE_PATHS['models.list'], tag: 'models',
+    summary: 'Providers that can be used, and their models: those of helix.json and those found on local servers',
+    query: z.object({ catalog: z.stringbool().default(false).describe('Also every known model of the vendors whose key is set') }),
+    answer: z.object({ providers: z.array(providerView), items: z.array(modelView) }), status: 200, errors: [],
+  },
+  'models.test': {
+    ...ROUTE_PATHS['models.test'], tag: 'models',
+    summary: 'Asks each model one small question, after a check of its address and key; what it costs is booked as any call',
+    body: z.strictObject({
+      models: z.array(z.string().min(1)).max(100).optional().describe('provider/model, or a provider to check its key only; all of helix.json when absent'),
+    }),
+    answer: z.object({ items: z.array(modelTrialView) }), status: 200, errors: ['model.not_configured'],
+  },
+  'models.fit': {
+    ...ROUTE_PATHS['models.fit'], tag: 'models', summary: 'On which machines a local model would run',
+    query: z.object({
+      model: z.string().min(1).describe('An installed model (qwen3:8b), or any name with the number of parameters in it (70b)'),
+      contextTokens: count.default(32_768),
+      quantisation: z.string().optional().describe('As GGUF names it; of an installed model its own, else Q4_K_M'),
+    }),
+    answer: z.object({
+      model: z.string(),
+      basis: z.enum(['size of its files', 'number of parameters']),
+      contextTokens: z.number().int(),
+      weightsBytes: z.number().int(),
+      contextBytes: z.number().int(),
+      needBytes: z.number().int(),
+      items: z.array(fitView),
+    }),
+    status: 200, errors: ['model.unknown'],
+  },
+  'models.pull': {
+    ...ROUTE_PATHS['models.pull'], tag: 'models',
+    summary: 'Downloads a model to an Ollama; events with step, doneBytes and totalBytes, the last with done or with the error',
+    body: z.strictObject({
+      model: z.string().min(1),
+      provider: z.string().default('ollama').describe('A provider of kind ollama'),
+    }),
+    answer: 'text/event-stream', status: 200, errors: ['model.unknown', 'model.unreachable', 'model.config_invalid', 'model.pull_failed'],
+  },
+  'models.record': {
+    ...ROUTE_PATHS['models.record'], tag: 'models',
+    summary: 'Asks a model and gives the transcript of it, JSON lines that can be replayed',
+    body: z.strictObject({
+      prompt: z.string().min(1),
+      model: z.string().optional().describe('provider/model; the default when absent'),
+    }),
+    answer: 'text/plain', status: 200, errors: ['model.not_configured', 'model.config_invalid', 'budget.spent'],
+  },
+  'usage.get': {
+    ...ROUTE_PATHS['usage.get'], tag: 'models', summary: 'What models were asked and what it cost, and how the budgets stand',
+    query: z.object({
+      by: z.enum(['run', 'user', 'model']).default('model'),
+      since: z.iso.datetime({ offset: true }).or(z.iso.date()).optional().describe('The beginning of this month in UTC when absent'),
+    }),
+    answer: z.object({ since: z.string(), items: z.array(usageView), budgets: z.array(budgetView) }), status: 200, errors: [],
+  },
+  'receipts.list': {
+    ...ROUTE_PATHS['receipts.list'], tag: 'receipts', summary: 'Signed evidence of what ran, newest first',
+    query: z.object({ task: z.string().optional().describe('Only of this task'), ...page }),
+    answer: pageOf(signedReceipt), status: 200, errors: [],
+  },
+  'receipts.key': {
+    ...ROUTE_PATHS['receipts.key'], tag: 'receipts',
+    summary: 'The public keys that receipts are checked with; current is the one this server signs with',
+    answer: z.object({ current: z.string(), items: z.array(receiptKey) }), status: 200, errors: [],
+  },
+  'receipts.get': {
+    ...ROUTE_PATHS['receipts.get'], tag: 'receipts', summary: 'One receipt, by its id or that of its task (then the newest)',
+    answer: signedReceipt, status: 200, errors: ['receipt.not_found'],
   },
   'events.list': {
     ...ROUTE_PATHS['events.list'], tag: 'events', summary: 'What happened after a sequence number, oldest first',

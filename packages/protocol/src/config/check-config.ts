@@ -20,6 +20,7 @@ interface Schema {
   enum?: unknown[];
   minimum?: number;
   maximum?: number;
+  exclusiveMinimum?: number;
   minLength?: number;
   minItems?: number;
   pattern?: string;
@@ -102,6 +103,7 @@ export function describeExpected(schema: Schema): string {
       const isBounded = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER;
       if (minimum !== undefined && isBounded) return `${noun} from ${minimum} to ${maximum}`;
       if (minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER) return `${noun} of at least ${minimum}`;
+      if (inner.exclusiveMinimum !== undefined) return `${noun} above ${inner.exclusiveMinimum}`;
       return noun;
     }
     case 'boolean':
@@ -134,7 +136,9 @@ function wrongValue(root: Schema, path: Path, value: unknown, said: string): Con
     schema === undefined ? said : `expected ${describeExpected(schema)}${schema.description ? ` (${schema.description})` : ''}`;
   const given = valueAt(value, path);
   const subject = key === '' ? 'the whole' : key;
-  return { key, message: `${subject} is ${given === undefined ? 'missing' : shortJson(given)}, ${expected}` };
+  // Where the name of a variable belongs, somebody may have put the secret itself.
+  const shown = given === undefined ? 'missing' : /Env$/.test(key) ? 'not the name of a variable' : shortJson(given);
+  return { key, message: `${subject} is ${shown}, ${expected}` };
 }
 
 function valueAt(value: unknown, path: Path): unknown {

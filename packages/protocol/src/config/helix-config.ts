@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { junitCommand, setupCommand, TEST_RUNNERS } from '../task/task-spec.ts';
+import { providersConfig } from './providers-config.ts';
 
 const port = z.number().int().min(0).max(65_535);
 /** A hundred years are for ever; more is a slip of the unit. */
@@ -94,6 +95,7 @@ export const helixConfig = z.strictObject({
         .optional(),
     })
     .prefault({}),
+  providers: providersConfig.prefault({}),
   logs: z
     .strictObject({
       outputLimitBytes: z

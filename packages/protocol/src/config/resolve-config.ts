@@ -1,6 +1,7 @@
 import { checkConfig, configInvalid, parseConfig, parseJson } from './check-config.ts';
 import { configOverrides } from './config-environment.ts';
 import { type HelixConfig, helixConfig } from './helix-config.ts';
+import { faultsOfProviders } from './providers-config.ts';
 
 export interface ConfigValue {
   /** `workers.heartbeatMs` */
@@ -37,6 +38,9 @@ export function resolveConfig(env: Readonly<Record<string, string | undefined>>,
     origins.set(key, `environment ${variable}`);
   }
   const config = checkConfig(merged, file?.name ?? 'the environment');
+  // Between keys it is looked only now: one may stand in the file and another in the environment.
+  const disagreements = faultsOfProviders(config.providers);
+  if (disagreements.length > 0) throw configInvalid(file?.name ?? 'the environment', disagreements);
   const values = Object.keys(helixConfig.shape)
     .filter((section) => section !== '$schema')
     .flatMap((section) =>

@@ -11,7 +11,7 @@ export function backupHandlers(
       const { databaseUrl, dataFolder } = source;
       if (databaseUrl === undefined)
         throw new CodedError('backup.external_database', 'the database of this server is not the embedded one: its own tools back it up', {
-          next: `pg_dump --format=custom --file=helix.dump "$DATABASE_URL", then copy repos, blobs and secret.key of ${dataFolder}`,
+          next: `pg_dump --format=custom --file=helix.dump "$DATABASE_URL", then copy repos, blobs, secret.key and receipts.key of ${dataFolder}`,
         });
       return {
         body: await openBackup({ ...source, databaseUrl }),

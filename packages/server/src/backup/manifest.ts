@@ -7,7 +7,7 @@ export const MANIFEST = 'manifest.json';
 export const MANIFEST_HASH = 'manifest.sha256';
 
 /** Files of the data folder that are taken as they are, where they are there. */
-export const SINGLE_FILES = ['secret.key', 'owner-token', 'server-id', 'helix.json'] as const;
+export const SINGLE_FILES = ['secret.key', 'receipts.key', 'owner-token', 'server-id', 'helix.json'] as const;
 /** Folders of the data folder: what a restore puts in place, together with the files. */
 export const BACKUP_FOLDERS = ['postgres', 'repos', 'blobs'] as const;
 

@@ -4,6 +4,7 @@ import { isSettled, TASK_MOVES } from '@helixcode/protocol/task/task-state';
 import type { Db } from '../db/db.ts';
 import type { Turn } from '../engine/durable-engine.ts';
 import { appendEvents, type NewEvent } from '../events/event-log.ts';
+import { oweReceipts } from '../receipts/receipt-sql.ts';
 import { listAttempts, listAttemptsOfTask } from './attempt-sql.ts';
 import { findBuild, keepBuild } from './build-cache-sql.ts';
 import { cancelBelow } from './cancel-task.ts';
@@ -154,6 +155,7 @@ async function apply(tx: Db, deps: DriverDeps, id: TaskId, advance: Advance): Pr
     const { state } = advance.outcome;
     const failure = advance.outcome.state === 'failed' ? advance.outcome.failure : undefined;
     await moveTask(tx, id, state === 'completed' ? 'complete' : 'fail', state, { result: advance.outcome.result, failure });
+    if (state === 'completed') await oweReceipts(tx, [id]);
     const below = await cancelBelow(tx, task, { code: 'task.cancelled', message: `${task.name} is over` });
     losers = below.losers;
     events.push(...below.events, {

@@ -2,6 +2,7 @@ import { ERROR_CODES, type ErrorFact, isErrorCode } from '@helixcode/protocol/er
 import type { AttemptId, TaskId } from '@helixcode/protocol/ids';
 import type { Db } from '../db/db.ts';
 import { appendEvents, type NewEvent } from '../events/event-log.ts';
+import { oweReceipts } from '../receipts/receipt-sql.ts';
 import { askCancel } from './attempt-sql.ts';
 import { copyPause, listPausedAmong } from './silence-sql.ts';
 import { CANCEL_GRACE_MS, type TaskContext } from './task-context.ts';
@@ -62,6 +63,9 @@ export async function settleAttempts(
   const moved = await moveLeaves(tx, [...moves.values()]);
   const stopped = moved.filter((leaf) => leaf.state === 'paused').map((leaf) => leaf.id);
   if (stopped.length > 0) await copyPause(tx, stopped);
+  // Parts of a divided task are vouched for with the whole.
+  const whole = moved.filter((leaf) => leaf.state === 'completed' && leaf.parent_id === null).map((leaf) => leaf.id);
+  if (whole.length > 0) await oweReceipts(tx, whole);
   const raced = moved.filter((leaf) => (leaves.get(leaf.id)?.live ?? 0) > 0).map((leaf) => leaf.id);
   const losers = raced.length > 0 ? await askCancel(tx, raced, undefined) : [];
   await appendEvents(tx, moved.map(toEvent));

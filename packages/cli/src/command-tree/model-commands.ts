@@ -1,0 +1,114 @@
+import { buildCommand, buildRouteMap } from '@stricli/core';
+import { text, wholeNumber } from './inputs.ts';
+
+export const models = buildRouteMap({
+  routes: {
+    list: buildCommand({
+      loader: () => import('../commands/models-list.ts'),
+      parameters: {
+        flags: {
+          catalog: {
+            kind: 'boolean',
+            optional: true,
+            withNegated: false,
+            brief: 'Also every known model of the vendors whose key the server has',
+          },
+        },
+      },
+      docs: { brief: 'The models that can be asked, what for, and what they cost' },
+    }),
+    test: buildCommand({
+      loader: () => import('../commands/models-test.ts'),
+      parameters: {
+        flags: {
+          models: {
+            kind: 'parsed',
+            parse: text,
+            variadic: ',',
+            optional: true,
+            placeholder: 'names',
+            brief: 'Only these: provider/model, or a provider to check its key only',
+          },
+        },
+      },
+      docs: {
+        brief: 'Ask each model one small question: does it answer, how fast, at what cost',
+        customUsage: ['', '--models anthropic/claude-sonnet-4-5,openai'],
+      },
+    }),
+    fit: buildCommand({
+      loader: () => import('../commands/models-fit.ts'),
+      parameters: {
+        flags: {
+          context: {
+            kind: 'parsed',
+            parse: wholeNumber,
+            optional: true,
+            placeholder: 'tokens',
+            brief: 'Length of context; 32768 when absent',
+          },
+          quantisation: {
+            kind: 'parsed',
+            parse: text,
+            optional: true,
+            placeholder: 'name',
+            brief: 'As GGUF names it; of an installed model its own, else Q4_K_M',
+          },
+        },
+        positional: {
+          kind: 'tuple',
+          parameters: [{ brief: 'An installed model, or a name with its size in it: qwen3:8b, 70b', parse: text, placeholder: 'model' }],
+        },
+      },
+      docs: { brief: 'On which machines a local model would run' },
+    }),
+    pull: buildCommand({
+      loader: () => import('../commands/models-pull.ts'),
+      parameters: {
+        flags: {
+          provider: {
+            kind: 'parsed',
+            parse: text,
+            optional: true,
+            placeholder: 'name',
+            brief: 'A provider of kind ollama; ollama when absent',
+          },
+        },
+        positional: { kind: 'tuple', parameters: [{ brief: "As Ollama's library names it", parse: text, placeholder: 'model' }] },
+      },
+      docs: { brief: 'Download a model to an Ollama' },
+    }),
+    record: buildCommand({
+      loader: () => import('../commands/models-record.ts'),
+      parameters: {
+        flags: {
+          prompt: { kind: 'parsed', parse: text, placeholder: 'text', brief: 'What to ask' },
+          model: { kind: 'parsed', parse: text, optional: true, placeholder: 'name', brief: 'provider/model; the default when absent' },
+        },
+        positional: { kind: 'tuple', parameters: [{ brief: 'File to write; must not exist', parse: text, placeholder: 'file' }] },
+      },
+      docs: { brief: 'Ask a model and write a transcript that can be played again' },
+    }),
+  },
+  docs: { brief: 'Models that agents ask' },
+});
+
+export const usage = buildCommand({
+  loader: () => import('../commands/usage.ts'),
+  parameters: {
+    flags: {
+      by: { kind: 'enum', values: ['run', 'user', 'model'], default: 'model', brief: 'What to add up by' },
+      since: {
+        kind: 'parsed',
+        parse: text,
+        optional: true,
+        placeholder: 'date',
+        brief: 'As 2026-11-01; the beginning of this month when absent',
+      },
+    },
+  },
+  docs: {
+    brief: 'What models were asked, what it cost, and how the budgets stand',
+    customUsage: ['--by run', '--by user --since 2026-11-01'],
+  },
+});

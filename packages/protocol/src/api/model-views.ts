@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { MODEL_PURPOSES } from '../model/model-purpose.ts';
+import { PROVIDER_KINDS } from '../model/provider-kind.ts';
+import { failureView } from './views.ts';
+
+const usd = z.number().describe('US dollars');
+const count = z.number().int();
+
+export const providerView = z.object({
+  name: z.string(),
+  kind: z.enum(PROVIDER_KINDS),
+  baseUrl: z.string().optional().describe("Absent: the vendor's own"),
+  keyVariable: z.string().optional().describe('Environment variable of the server that its key is taken from; absent: none is needed'),
+  hasKey: z.boolean(),
+});
+
+export const modelView = z.object({
+  name: z.string().describe('provider/model'),
+  source: z.enum(['configured', 'local', 'catalog']).describe('Named in helix.json, found on a local server, or known by its vendor'),
+  purposes: z.array(z.enum(MODEL_PURPOSES)).describe('What it is asked for first'),
+  standsInFor: z.array(z.enum(MODEL_PURPOSES)).describe('What it is asked for when others fail'),
+  contextTokens: count.optional(),
+  maxOutputTokens: count.optional(),
+  tools: z.boolean(),
+  reasoning: z.boolean(),
+  images: z.boolean(),
+  price: z.object({ inputUsd: usd, outputUsd: usd }).optional().describe('For a million tokens; absent: not known'),
+  sizeBytes: count.optional().describe('Of a local model'),
+  parameters: z.string().optional(),
+  quantisation: z.string().optional(),
+});
+export type ModelView = z.infer<typeof modelView>;
+
+export const tokenUsageView = z.object({
+  inputTokens: count,
+  cachedTokens: count.describe('Of inputTokens'),
+  cacheWriteTokens: count.describe('Of inputTokens'),
+  outputTokens: count,
+  reasoningTokens: count.describe('Of outputTokens'),
+});
+
+export const modelTrialView = z.object({
+  model: z.string(),
+  ok: z.boolean(),
+  firstPieceMs: z.number().optional().describe('From asking to the first piece of the answer'),
+  tookMs: z.number().describe('Milliseconds'),
+  usage: tokenUsageView.optional(),
+  costUsd: usd.optional(),
+  failure: failureView.optional(),
+});
+export type ModelTrialView = z.infer<typeof modelTrialView>;
+
+export const fitView = z.object({
+  machine: z.string().describe('Name of a worker, or "server"'),
+  fit: z.enum(['fits', 'fits_with_offload', 'does_not_fit']),
+  runsOn: z.enum(['gpu', 'gpu+cpu', 'cpu']).optional(),
+  gpuShare: z.number().describe('Share of the weights in graphics memory, 0 to 1'),
+  largestContextTokens: count,
+  freeMemoryBytes: count,
+  gpuMemoryBytes: count.describe('Of all graphics cards'),
+});
+export type FitView = z.infer<typeof fitView>;
+
+export const usageView = z.object({
+  key: z.string().describe('Id of the run or the user, or provider/model'),
+  name: z.string().optional().describe('Of a user'),
+  calls: count,
+  failed: count.describe('Refused before they cost anything'),
+  unknown: count.describe('Whose outcome is not known, booked at the most they can cost'),
+  open: count.describe('Under way'),
+  unpriced: count.describe('Whose model has no known price: they are missing in the costs'),
+  ...tokenUsageView.shape,
+  costUsd: usd.describe('What was booked'),
+  unknownUsd: usd.describe('Of costUsd, what was booked for calls of unknown outcome'),
+  reservedUsd: usd.describe('Set aside for calls under way'),
+  capUsd: usd.optional().describe('Of a run'),
+  capTokens: count.optional().describe('Of a run'),
+});
+export type UsageView = z.infer<typeof usageView>;
+
+export const budgetView = z.object({
+  scope: z.enum(['fleet', 'user']),
+  period: z.string().describe('2026-11 or 2026-11-21, in UTC'),
+  spentUsd: usd,
+  spentTokens: count,
+  reservedUsd: usd,
+  reservedTokens: count,
+  capUsd: usd.optional(),
+  capTokens: count.optional(),
+});
+export type BudgetView = z.infer<typeof budgetView>;
