@@ -9,5 +9,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // The second that is the default is short on a machine with other work.
+    expect: { poll: { timeout: 15_000 } },
   },
 });
