@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { givenRepository } from '../../packages/server/test/projects/repository.ts';
+import { givenEmptyDatabase } from '../../packages/server/test/support/database.ts';
+import { freePort } from '../../packages/server/test/support/sshd.ts';
 import { exitStatusOf, expectFault, expectRefused } from '../support/expect-fault.ts';
 import { runTask } from '../support/hand-in.ts';
 import { helix } from '../support/helix.ts';
@@ -35,6 +38,39 @@ async function refusedStart(
   const [exitCode] = (await once(child, 'close')) as [number];
   return { exitCode, fault: (JSON.parse(said.trim().split('\n').at(-1) ?? '') as { error: never }).error };
 }
+
+test('a server that starts anew in its own place waits for a database that is away, and goes on when it is back [O2]', async () => {
+  const database = await givenEmptyDatabase();
+  onTestFinished(() => database.drop());
+  const real = new URL(database.url);
+  const away = new URL(database.url);
+  away.port = String(await freePort());
+  const main = path.resolve(import.meta.dirname, '../../packages/server/src/main.ts');
+  const child = spawn(process.execPath, [main, '--anew'], {
+    env: { ...process.env, HELIX_PORT: '0', HELIX_WORKERS_LOCAL: 'false', DATABASE_URL: away.href, HELIX_HOME: givenOtherHome() },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let said = '';
+  let isStartedAgain = false;
+  for await (const piece of child.stderr) {
+    said += String(piece);
+    isStartedAgain = said.split('the start failed and is tried again').length > 2;
+    if (isStartedAgain) break;
+  }
+  expect(isStartedAgain, said).toBe(true);
+  const back = createServer((socket) => {
+    const database = connect(Number(real.port), real.hostname);
+    for (const [from, to] of [
+      [socket, database],
+      [database, socket],
+    ] as const)
+      from.on('error', () => to.destroy()).pipe(to);
+  }).listen(Number(away.port), '127.0.0.1');
+  onTestFinished(() => void back.close());
+  const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+  expect(line).toMatch(/^listening on http:/);
+}, 60_000);
 
 async function expectAtWork(): Promise<void> {
   expect(await runTask(server, { kind: 'shell', spec: { command: 'true' } })).toMatchObject({ state: 'completed' });

@@ -13,6 +13,9 @@ import { lockDataFolder } from './db/data-folder-lock.ts';
 
 /** What is not handed over by then is taken over, as after a crash. */
 const END_WITHIN_MS = 20_000;
+/** Argument of a server that starts anew in its own place: nobody else would start it once more. */
+const ANEW = '--anew';
+const AGAIN_AFTER_MS = 1_000;
 
 try {
   await run();
@@ -39,9 +42,16 @@ async function run(): Promise<void> {
     log.warn('starting anew, as after a crash');
     lock.release();
     if (process.execve === undefined) process.exit(ERROR_CODES['server.lease_lost'].exit);
-    process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], process.env);
+    const args = process.argv.slice(1).filter((arg) => arg !== ANEW);
+    process.execve(process.execPath, [process.execPath, ...process.execArgv, ...args, ANEW], process.env);
   };
-  const app = await startApp({ config, version: packageFile.version, log, onLost: startAnew });
+  const app = await startApp({ config, version: packageFile.version, log, onLost: startAnew }).catch(async (error: unknown) => {
+    if (!process.argv.includes(ANEW) || !mayPass(error)) throw error;
+    log.warn({ err: error }, 'the start failed and is tried again');
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS));
+    startAnew();
+    throw error;
+  });
   const addressFile = join(dataFolder, 'server.json');
   writeFileSync(addressFile, `${JSON.stringify({ url: app.url, pid: process.pid, version: packageFile.version })}\n`);
   // Whoever started it may have read what it wanted, and be gone when it says so once more.
@@ -69,4 +79,9 @@ async function run(): Promise<void> {
         process.exit(1);
       });
     });
+}
+
+/** Whether a start may succeed later: the database is away, or something nobody has thought of. */
+function mayPass(error: unknown): boolean {
+  return !(error instanceof CodedError) || ERROR_CODES[error.code].retryable;
 }
