@@ -1,4 +1,4 @@
-import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { givenJail, givenJailedSshd, givenJailYard, noBusybox } from '../../packages/server/test/support/bare-host.ts';
 import { givenSshd, noSshd, type TestSshd } from '../../packages/server/test/support/sshd.ts';
@@ -6,6 +6,7 @@ import { givenAccount, noAccounts, type TestAccount } from '../../packages/serve
 import { mustRun } from '../demo/command.ts';
 import { benchServer } from './bench-server.ts';
 import { atMost, type Measurement } from './measurement.ts';
+import { sshOptions } from './ssh-options.ts';
 
 const HELIX = path.resolve(import.meta.dirname, '../../packages/cli/bin/helix.js');
 const COLD_MS = 15_000;
@@ -36,7 +37,7 @@ export async function measure(cleanUp: AsyncDisposableStack): Promise<Measuremen
   // The workers go before their hosts do: what they run would outlive the accounts.
   for (const worker of (await server.client.call('workers.list')).items)
     await server.client.call('workers.remove', { params: { worker: worker.id }, query: { force: true } });
-  const copyMs = await timeCopy(hosts.pathless, cleanUp);
+  const copyMs = await timeCopy(hosts.pathless);
   return {
     metrics: { ...timesMs, ratioColdToCopy: (timesMs['pathlessColdMs'] ?? Number.NaN) / copyMs },
     baseline: { name: 'cat node over ssh', metrics: { copyMs, copyBytes: statSync(process.execPath).size } },
@@ -67,12 +68,9 @@ async function givenBusybox(cleanUp: AsyncDisposableStack): Promise<Host> {
   return { sshd, account: jail.account };
 }
 
-async function timeCopy({ sshd, account }: Host, cleanUp: AsyncDisposableStack): Promise<number> {
-  const config = path.join(path.dirname(sshd.identityFile), 'copy_config');
-  writeFileSync(config, `UserKnownHostsFile ${sshd.knownHostsFile}\nIdentityFile ${sshd.identityFile}\nBatchMode yes\n`);
-  cleanUp.defer(() => rmSync(config, { force: true }));
+async function timeCopy({ sshd, account }: Host): Promise<number> {
   const startMs = performance.now();
-  const ssh = `ssh -F ${config} -p ${sshd.port} ${account.name}@${sshd.host} '/bin/cat >copied' <"${process.execPath}"`;
+  const ssh = `ssh ${sshOptions(sshd).join(' ')} ${account.name}@${sshd.host} '/bin/cat >copied' <"${process.execPath}"`;
   await mustRun('/bin/sh', ['-c', ssh]);
   return performance.now() - startMs;
 }

@@ -10,6 +10,7 @@ import { workersAreUp } from '../../test/support/wait-for.ts';
 import { mustRun, runCommand } from '../demo/command.ts';
 import { benchServer } from './bench-server.ts';
 import { atLeast, atMost, type Measurement, quantile } from './measurement.ts';
+import { sshOptions } from './ssh-options.ts';
 
 const WARM_UP_TASKS = 40;
 const SINGLE_TASKS = 200;
@@ -83,20 +84,7 @@ async function timeSsh(cleanUp: AsyncDisposableStack): Promise<{ p50: number; p9
   cleanUp.defer(() => sshd.remove());
   const folder = mkdtempSync(path.join(tmpdir(), 'helix-mux-'));
   cleanUp.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const options = [
-    '-F',
-    'none',
-    '-p',
-    String(sshd.port),
-    '-i',
-    sshd.identityFile,
-    '-o',
-    'BatchMode=yes',
-    '-o',
-    `UserKnownHostsFile=${sshd.knownHostsFile}`,
-    '-o',
-    `ControlPath=${path.join(folder, 'mux')}`,
-  ];
+  const options = [...sshOptions(sshd), '-o', `ControlPath=${path.join(folder, 'mux')}`];
   const target = `${sshd.user}@${sshd.host}`;
   const master = spawn('ssh', [...options, '-o', 'ControlMaster=yes', '-N', target], { stdio: 'ignore' });
   cleanUp.defer(() => void master.kill());

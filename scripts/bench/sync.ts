@@ -10,6 +10,7 @@ import { mustRun } from '../demo/command.ts';
 import { benchServer } from './bench-server.ts';
 import { givenGrownRepository } from './grown-repository.ts';
 import type { Measurement } from './measurement.ts';
+import { sshOptions } from './ssh-options.ts';
 
 const WORKER = 'far';
 const GROWTHS = 3;
@@ -115,19 +116,7 @@ interface Pushed {
 async function openPush(folder: string, source: string, sshd: TestSshd): Promise<(commit: string) => Promise<Pushed>> {
   const [bare, tree] = [path.join(folder, 'pushed.git'), path.join(folder, 'pushed')];
   const target = `${sshd.user}@${sshd.host}`;
-  const ssh = [
-    '-F',
-    'none',
-    '-p',
-    String(sshd.port),
-    '-i',
-    sshd.identityFile,
-    '-o',
-    'BatchMode=yes',
-    '-o',
-    `UserKnownHostsFile=${sshd.knownHostsFile}`,
-  ];
-  const env = { ...process.env, GIT_SSH_COMMAND: ['ssh', ...ssh].join(' ') };
+  const env = { ...process.env, GIT_SSH_COMMAND: ['ssh', ...sshOptions(sshd)].join(' ') };
   await mustRun('git', ['init', '-q', '--bare', '-b', 'main', bare]);
   let hasTree = false;
   return async (commit) => {
@@ -137,7 +126,7 @@ async function openPush(folder: string, source: string, sshd: TestSshd): Promise
     const command = hasTree
       ? `git -C ${tree} checkout -q --detach ${commit} && git -C ${tree} clean -qfdx`
       : `git -C ${bare} worktree add -q --detach ${tree} ${commit}`;
-    await mustRun('ssh', [...ssh, target, command]);
+    await mustRun('ssh', [...sshOptions(sshd), target, command]);
     hasTree = true;
     return { pushMs: pushedMs - startMs, checkOutMs: performance.now() - pushedMs };
   };

@@ -165,6 +165,23 @@ test('the same assignment again is answered with the state, a different one is a
   await expect.poll(() => existsSync(worker.jobFolder(one))).toBe(false);
 });
 
+test('a forgotten job that left nothing goes from the disk once nothing runs; assigned again before that, it begins afresh', async () => {
+  const [one, two] = attempts();
+  const worker = givenWorker();
+  const server = await worker.connect();
+  server.assign(two, { command: 'sleep 300' });
+  server.assign(one, { command: 'echo first' });
+  expect(await server.over(one)).toMatchObject({ exitCode: 0 });
+  server.send({ t: 'forget', attempt: one });
+  server.assign(one, { command: 'exit 4' });
+  await server.reported(one, (report) => report.state === 'exited' && report.exitCode === 4);
+
+  server.send({ t: 'forget', attempt: one });
+  server.send({ t: 'cancel', attempt: two, graceMs: 0 });
+  await server.reported(two, (report) => report.state === 'cancelled');
+  await expect.poll(() => existsSync(worker.jobFolder(one))).toBe(false);
+});
+
 test('after a reboot a running job is lost, and what it wrote is kept', async () => {
   const [one] = attempts();
   const worker = givenWorker({ environment: { HELIX_BOOT_ID: 'first' } });
