@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
-interface ProcessRow {
+export interface ProcessRow {
   pid: number;
   parent: number;
   session: number;
@@ -20,8 +20,9 @@ export function startTimeOf(pid: number): string | undefined {
 }
 
 /**
- * The processes of a job: all that carry its cookie in their environment (also those that left its session), all below
- * its supervisor, and all in a session that one of these leads. The supervisor itself is never among them.
+ * The processes of a job, each before those it started: all that carry its cookie in their environment (also those that
+ * left its session), all below its supervisor, and all in a session that one of these leads. The supervisor itself is
+ * never among them.
  *
  * @param supervisor pid of the shim, when it is known to be alive
  */
@@ -39,7 +40,22 @@ export function processesOf(attempt: string, supervisor: number | undefined): nu
   }
   if (supervisor !== undefined) members.delete(supervisor);
   members.delete(process.pid);
-  return [...members];
+  return parentsFirst(rows, members);
+}
+
+/**
+ * A shell whose command is ended before itself goes on with the next one: what starts others is to be signalled before
+ * them. Numbers do not say which that is, for they begin anew after the largest.
+ */
+export function parentsFirst(rows: readonly ProcessRow[], members: ReadonlySet<number>): number[] {
+  const parentOf = new Map(rows.map(({ pid, parent }) => [pid, parent]));
+  const depthOf = (pid: number): number => {
+    let depth = 0;
+    for (let above = parentOf.get(pid); above !== undefined && members.has(above) && depth < rows.length; above = parentOf.get(above))
+      depth++;
+    return depth;
+  };
+  return [...members].map((pid) => ({ pid, depth: depthOf(pid) })).sort((a, b) => a.depth - b.depth).map(({ pid }) => pid);
 }
 
 /** @returns how many processes of the job there were */
