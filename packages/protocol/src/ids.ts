@@ -6,6 +6,8 @@ export type WorkerId = string & { readonly is: 'WorkerId' };
 export type ServerId = string & { readonly is: 'ServerId' };
 export type RequestId = string & { readonly is: 'RequestId' };
 export type ReceiptId = string & { readonly is: 'ReceiptId' };
+export type SessionId = string & { readonly is: 'SessionId' };
+export type ApprovalId = string & { readonly is: 'ApprovalId' };
 
 /** What an id begins with: a reader of a log line sees at once what it names. */
 const PREFIXES = {
@@ -17,6 +19,8 @@ const PREFIXES = {
   server: 'srv',
   request: 'req',
   receipt: 'rcp',
+  session: 'ses',
+  approval: 'apr',
 } as const;
 
 interface IdByNoun {
@@ -28,6 +32,8 @@ interface IdByNoun {
   server: ServerId;
   request: RequestId;
   receipt: ReceiptId;
+  session: SessionId;
+  approval: ApprovalId;
 }
 
 // Crockford's base 32: no i, l, o, u, so that an id read aloud or typed by hand is not mistaken.

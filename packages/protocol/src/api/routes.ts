@@ -9,6 +9,7 @@ import { WORKER_ADMISSIONS } from '../worker/worker-state.ts';
 import { gcReport } from './gc-report.ts';
 import { budgetView, fitView, modelTrialView, modelView, providerView, usageView } from './model-views.ts';
 import { ROUTE_PATHS } from './route-paths.ts';
+import { approvalAnswer, approvalView, sessionEntryView, sessionStart, sessionView } from './session-views.ts';
 import { checkpointView, connectivityEventView, projectView, serverMemberView, serverView, taskDetail, taskView, workerView } from './views.ts';
 
 /** What a body is, where it is not JSON. */
@@ -20,7 +21,7 @@ export interface Route {
   path: string;
   summary: string;
   /** Heading it stands under in the API description. */
-  tag: 'server' | 'workers' | 'projects' | 'tasks' | 'models' | 'receipts' | 'events';
+  tag: 'server' | 'workers' | 'projects' | 'tasks' | 'models' | 'receipts' | 'sessions' | 'events';
   query?: z.ZodObject;
   body?: z.ZodType | RawBody;
   /** Of status 200 (201 for what creates, 204 without a body). */
@@ -314,6 +315,65 @@ export const ROUTES = {
   'receipts.get': {
     ...ROUTE_PATHS['receipts.get'], tag: 'receipts', summary: 'One receipt, by its id or that of its task (then the newest)',
     answer: signedReceipt, status: 200, errors: ['receipt.not_found'],
+  },
+  'sessions.start': {
+    ...ROUTE_PATHS['sessions.start'], tag: 'sessions', summary: 'Gives an agent a goal, at a commit of a project',
+    body: sessionStart, answer: sessionView, status: 201,
+    errors: ['project.not_found', 'snapshot.refused', 'worker.not_found', 'model.not_configured', 'model.config_invalid', 'agent.message_too_large'],
+  },
+  'sessions.list': {
+    ...ROUTE_PATHS['sessions.list'], tag: 'sessions', summary: 'Conversations with agents, newest first',
+    query: z.object({ project: z.string().optional(), ...page }),
+    answer: pageOf(sessionView), status: 200, errors: [],
+  },
+  'sessions.get': {
+    ...ROUTE_PATHS['sessions.get'], tag: 'sessions', summary: 'One session',
+    answer: sessionView, status: 200, errors: ['session.not_found'],
+  },
+  'sessions.entries': {
+    ...ROUTE_PATHS['sessions.entries'], tag: 'sessions',
+    summary: 'What was said and done, oldest first: the way from the beginning to where the session stands',
+    query: z.object({ after: z.coerce.number().int().min(0).default(0).describe('Only entries behind this one'), limit: count.max(1000).default(500) }),
+    answer: z.object({ items: z.array(sessionEntryView) }), status: 200, errors: ['session.not_found'],
+  },
+  'sessions.say': {
+    ...ROUTE_PATHS['sessions.say'], tag: 'sessions',
+    summary: 'Says something to the agent: it reads it before its next step; one that has ended goes on',
+    body: z.strictObject({ text: z.string().min(1).max(1_000_000) }),
+    answer: sessionView, status: 200, errors: ['session.not_found', 'agent.message_too_large'],
+  },
+  'sessions.fork': {
+    ...ROUTE_PATHS['sessions.fork'], tag: 'sessions',
+    summary: 'A new session that begins as this one was at an entry, conversation and files; the first goes on as it is',
+    body: z.strictObject({
+      entry: z.number().int().optional().describe('Where it stands now, when absent'),
+      text: z.string().min(1).max(1_000_000).optional().describe('What is said to the new one'),
+    }),
+    answer: sessionView, status: 201, errors: ['session.not_found', 'session.entry_not_found', 'checkpoint.not_found'],
+  },
+  'sessions.rewind': {
+    ...ROUTE_PATHS['sessions.rewind'], tag: 'sessions',
+    summary: 'Takes a session back to an entry, conversation and files together; what came after stays in the history and can be forked',
+    body: z.strictObject({ entry: z.number().int() }),
+    answer: sessionView, status: 200, errors: ['session.not_found', 'session.entry_not_found', 'checkpoint.not_found'],
+  },
+  'sessions.cancel': {
+    ...ROUTE_PATHS['sessions.cancel'], tag: 'sessions', summary: 'Ends the work of an agent and of all it started; what it said and its checkpoints stay',
+    answer: sessionView, status: 200, errors: ['session.not_found', 'task.move_refused'],
+  },
+  'sessions.changes': {
+    ...ROUTE_PATHS['sessions.changes'], tag: 'sessions',
+    summary: 'What the agent changed, as a git bundle of one commit on the one it began at; the answer header helix-commit names it',
+    answer: 'application/octet-stream', status: 200, errors: ['session.not_found', 'session.no_changes'],
+  },
+  'approvals.list': {
+    ...ROUTE_PATHS['approvals.list'], tag: 'sessions', summary: 'What waits for a person, oldest first',
+    query: z.object({ session: z.string().optional(), all: z.stringbool().default(false).describe('Also what was answered') }),
+    answer: z.object({ items: z.array(approvalView) }), status: 200, errors: [],
+  },
+  'approvals.answer': {
+    ...ROUTE_PATHS['approvals.answer'], tag: 'sessions', summary: 'Answers a question of an agent, agrees to or refuses what it asks for',
+    body: approvalAnswer, answer: approvalView, status: 200, errors: ['approval.not_found', 'approval.answered'],
   },
   'events.list': {
     ...ROUTE_PATHS['events.list'], tag: 'events', summary: 'What happened after a sequence number, oldest first',

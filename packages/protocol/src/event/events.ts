@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { APPROVAL_KINDS, SESSION_ENTRY_TYPES } from '../session/session.ts';
 import { ATTEMPT_STATES } from '../task/attempt-state.ts';
 import { TASK_STATES } from '../task/task-state.ts';
 import { CHECKPOINT_CAUSES } from '../worker/checkpoint.ts';
@@ -47,6 +48,16 @@ export const eventBody = z.discriminatedUnion('type', [
   }),
   /** The next attempt begins at that checkpoint; 0 is the commit itself. */
   z.object({ type: z.literal('task.rolled_back'), to: z.number().int() }),
+  /** The newest entry of a session, which says what it is. */
+  z.object({ type: z.literal('session.entry'), session: z.string(), entry: z.number().int(), what: z.enum(SESSION_ENTRY_TYPES) }),
+  z.object({
+    type: z.literal('approval.asked'),
+    approval: z.string(),
+    session: z.string(),
+    kind: z.enum(APPROVAL_KINDS),
+    question: z.string(),
+  }),
+  z.object({ type: z.literal('approval.answered'), approval: z.string(), session: z.string(), isAccepted: z.boolean() }),
   z.object({ type: z.literal('worker.added'), name: z.string(), transport: z.string() }),
   z.object({
     type: z.literal('worker.moved'),
@@ -92,7 +103,7 @@ export function isAbout(topic: string, event: Event): boolean {
     case 'project':
       return event.project === id;
     case 'tasks':
-      return event.body.type.startsWith('task.') || event.body.type.startsWith('attempt.');
+      return /^(task|attempt|session|approval)\./.test(event.body.type);
     case 'workers':
       return event.body.type.startsWith('worker.');
     case 'projects':

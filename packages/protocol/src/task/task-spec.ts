@@ -73,7 +73,21 @@ export const testSpec = z.strictObject({
 });
 export type TestSpec = z.infer<typeof testSpec>;
 
-export const TASK_KINDS = ['shell', 'build', 'test'] as const;
+/** What an agent is asked to do; its session has the conversation. */
+export const agentSpec = z.strictObject({
+  ...source,
+  session: z.string(),
+  goal: z.string().min(1),
+  mode: z.enum(['work', 'plan']),
+  setup: setupCommand.nullable().optional().describe('Found from the lock file when absent; null for none'),
+  /** Commands that must pass at the final files before it counts as done. `helix test`: the whole suite, divided over the pool. */
+  verify: z.array(z.string().min(1)).max(20),
+  /** How the suite is run, where it is. */
+  test: testSpec.pick({ runner: true, junit: true, args: true, env: true, unitTimeoutMs: true }).partial().optional(),
+});
+export type AgentSpec = z.infer<typeof agentSpec>;
+
+export const TASK_KINDS = ['shell', 'build', 'test', 'agent'] as const;
 export type TaskKindName = (typeof TASK_KINDS)[number];
 
 /** How snapshots of a leaf's checkout are taken and kept. */
