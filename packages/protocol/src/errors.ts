@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   'agent.stuck': { http: 422, retryable: false, exit: 5 },
   'agent.time_spent': { http: 422, retryable: false, exit: 5 },
   'agent.turns_spent': { http: 422, retryable: false, exit: 5 },
+  'agent.waits': { http: 409, retryable: false, exit: 5 },
   'api.bad_request': { http: 400, retryable: false, exit: 2 },
   'api.cursor_too_old': { http: 410, retryable: false, exit: 1 },
   'api.host_refused': { http: 421, retryable: false, exit: 2 },

@@ -3,6 +3,9 @@ import path, { join } from 'node:path';
 import { REAL_SURROUNDINGS } from '@helixcode/llm/resilience/resilient-caller';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { Logger } from 'pino';
+import type { AgentDeps } from './agents/agent-deps.ts';
+import { createAgents } from './agents/drive-agents.ts';
+import { sessionHandlers } from './agents/session-handlers.ts';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { ensureOwnerToken } from './auth/owner-token.ts';
 import { openSecretBox } from './auth/secret-box.ts';
@@ -167,6 +170,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     lostAfterMs: settings.workers.lostAfterMs,
     nameOfWorker: registry.nameOfWorker,
     engine: openEngine.promise,
+    driveAgent: (task) => agents.drive(task),
   });
   const { context, startDriver } = tasks;
   const checkpoints = createCheckpoints({
@@ -198,6 +202,21 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     open: openRequests,
     surroundings: REAL_SURROUNDINGS,
   });
+
+  const agentDeps: AgentDeps = {
+    ...context,
+    startDriver,
+    tail,
+    gateway,
+    providers,
+    notary,
+    checkpoints,
+    mirrors,
+    projectFiles,
+    treeOf: (project, commit) => treeOfCommit(mirrors, project, commit),
+    openSeat: (seat) => openWorkspace(registry, seat),
+  };
+  const agents = createAgents(agentDeps);
 
   const loopDelay = watchLoopDelay();
   let url = '';
@@ -239,6 +258,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       ...modelHandlers({ providers, gateway, config: settings.providers, machines: () => machinesOf(registry) }),
       ...receiptHandlers({ db, notary }),
       ...usageHandlers({ db, config: settings.providers }),
+      ...sessionHandlers({ ...agentDeps, nameOfWorker: registry.nameOfWorker }),
       ...eventHandlers(tail),
     },
   });
@@ -268,6 +288,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   servers?.follow({ registry, adopt });
 
   const stopWork = async (): Promise<void> => {
+    await agents.stop();
     await registry.stop();
     await tasks.stop();
     await drivers.close();

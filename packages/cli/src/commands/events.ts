@@ -79,6 +79,12 @@ function detailOf({ body }: Event): string {
       return `${body.phase} ${body.done}/${body.total}`;
     case 'attempt.moved':
       return `attempt ${body.number} on ${body.worker}: ${body.to}${body.exitCode === undefined ? '' : ` ${body.exitCode}`}${body.reason ? `: ${body.reason.message}` : ''}`;
+    case 'session.entry':
+      return `${body.what} (entry ${body.entry})`;
+    case 'approval.asked':
+      return `${body.kind}: ${body.question}`;
+    case 'approval.answered':
+      return body.isAccepted ? 'accepted' : 'refused';
     case 'worker.added':
       return `${body.name} (${body.transport})`;
     case 'worker.moved':

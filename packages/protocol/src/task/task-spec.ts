@@ -89,6 +89,8 @@ export type AgentSpec = z.infer<typeof agentSpec>;
 
 export const TASK_KINDS = ['shell', 'build', 'test', 'agent'] as const;
 export type TaskKindName = (typeof TASK_KINDS)[number];
+/** Those that are handed in as tasks; an agent's begins with its session. */
+export type DividedKind = Exclude<TaskKindName, 'agent'>;
 
 /** How snapshots of a leaf's checkout are taken and kept. */
 export const checkpointPolicy = z.strictObject({

@@ -1,5 +1,5 @@
 import { newId, type ProjectId, type ReceiptId, type ServerId, type TaskId } from '@helixcode/protocol/ids';
-import type { TaskKindName } from '@helixcode/protocol/task/task-spec';
+import type { DividedKind } from '@helixcode/protocol/task/task-spec';
 import type { Db } from '../db/db.ts';
 
 /**
@@ -22,7 +22,7 @@ export interface OwedRow {
   id: ReceiptId;
   task_id: TaskId;
   result: unknown;
-  kind: TaskKindName;
+  kind: DividedKind;
   spec: unknown;
   is_leaf: boolean;
   project_id: ProjectId;

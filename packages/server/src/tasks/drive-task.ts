@@ -39,6 +39,8 @@ const FAILURES_BEFORE_GIVING_UP = 5;
 export interface DriverDeps extends TaskContext {
   projectFiles(project: ProjectId, commit: string): Promise<ProjectFiles>;
   nameOfWorker(id: WorkerId): string;
+  /** Does the work of an agent until it ends, or the server does; absent where there are no agents. */
+  driveAgent?: (task: TaskRow) => Promise<Advance>;
 }
 
 /** Where it rests, so many ends of subtasks call it back before its time. */
@@ -78,6 +80,10 @@ export function createTaskDriver(deps: DriverDeps): (driver: string) => Promise<
 
 async function look(deps: DriverDeps, task: TaskRow): Promise<Advance> {
   const { db } = deps;
+  if (task.kind === 'agent') {
+    if (!deps.driveAgent) throw new Error(`task ${task.id} needs an agent, and there are none here`);
+    return deps.driveAgent(task);
+  }
   const view: View<never, Record<string, unknown>> = {
     task,
     spec: task.spec as never,

@@ -6,17 +6,19 @@ import { findProject } from '../projects/project-sql.ts';
 import { KINDS } from './kinds/kinds.ts';
 import type { TaskContext } from './task-context.ts';
 import type { NewTask, TaskRow } from './task-row.ts';
-import { insertTasks } from './task-sql.ts';
+import { findChild, insertTasks } from './task-sql.ts';
 
 /**
  * Writes a task down and sets it going.
  *
+ * @param below makes it part of another task: the same key again is the same task
  * @throws CodedError `project.not_found`, `worker.not_found`; `api.bad_request` for a checkout without a commit
  */
 export async function submitTask(
   context: TaskContext & { startDriver(task: TaskRow): void },
   submission: TaskSubmission,
   user: UserId,
+  below?: { parent: Pick<TaskRow, 'id' | 'root_id'>; key: string },
 ): Promise<TaskRow> {
   const { db, pool } = context;
   const kind = KINDS[submission.kind];
@@ -30,7 +32,8 @@ export async function submitTask(
   const id = newId('task');
   const task: NewTask = {
     id,
-    root: id,
+    root: below?.parent.root_id ?? id,
+    ...(below && { parent: below.parent.id, key: below.key }),
     ...(project && { project: project.id }),
     kind: submission.kind,
     name: submission.name ?? kind.describe(spec),
@@ -47,10 +50,12 @@ export async function submitTask(
   };
   const row = await db.tx(async (tx) => {
     const [row] = await insertTasks(tx, [task]);
-    if (!row) throw new Error(`task ${id} was not inserted`);
+    const known = row ?? (below && (await findChild(tx, below.parent.id, below.key)));
+    if (!known) throw new Error(`task ${id} was not inserted`);
+    if (!row) return known;
     await appendEvents(tx, [
       {
-        root: id,
+        root: row.root_id,
         task: id,
         ...(project && { project: project.id }),
         body: { type: 'task.created', kind: row.kind, name: row.name, state: row.state },

@@ -120,4 +120,6 @@ export interface NewTask {
   deadlineAt?: Date;
   createdBy?: string;
   result?: unknown;
+  /** Where the first attempt begins. */
+  restore?: RestorePoint;
 }

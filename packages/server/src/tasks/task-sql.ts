@@ -14,12 +14,12 @@ export async function insertTasks(db: Db, tasks: NewTask[]): Promise<TaskRow[]> 
   const { rows } = await db.query<TaskRow>(
     `insert into distributed_tasks (id, root_id, parent_id, key, project_id, kind, name, is_leaf, spec, job, state, priority,
                                     requires, only_worker, expected_ms, may_copy, max_slots, policy, deadline_at, created_by,
-                                    result, finished_at, lane)
+                                    result, restore, finished_at, lane)
      select t->>'id', t->>'root', t->>'parent', t->>'key', t->>'project', t->>'kind', t->>'name', (t->>'isLeaf')::boolean,
             t->'spec', nullif(t->'job', 'null'), t->>'state', (t->>'priority')::int,
             array(select jsonb_array_elements_text(t->'requires')), t->>'onlyWorker', (t->>'expectedMs')::float8,
             coalesce((t->>'mayCopy')::boolean, false), (t->>'maxSlots')::int, t->'policy', (t->>'deadlineAt')::timestamptz,
-            t->>'createdBy', t->'result', case when t->>'state' = any($2) then now() end,
+            t->>'createdBy', t->'result', nullif(t->'restore', 'null'), case when t->>'state' = any($2) then now() end,
             hashtextextended(jsonb_build_array(t->'project', case when t->>'parent' is not null then t->'root' end, t->'onlyWorker',
                                                t->'maxSlots', t->'requires')::text, 0) >> 11
        from jsonb_array_elements($1::jsonb) t
@@ -64,6 +64,11 @@ export async function listTree(db: Db, root: TaskId): Promise<TaskSummaryRow[]> 
 export async function listChildren(db: Db, parent: TaskId): Promise<TaskRow[]> {
   const { rows } = await db.query<TaskRow>(`select * from distributed_tasks where parent_id = $1 order by created_at, id`, [parent]);
   return rows;
+}
+
+export async function findChild(db: Db, parent: TaskId, key: string): Promise<TaskRow | undefined> {
+  const { rows } = await db.query<TaskRow>(`select * from distributed_tasks where parent_id = $1 and key = $2`, [parent, key]);
+  return rows[0];
 }
 
 /** Children by state: what a driver of many trivial leaves looks at, instead of at all of them. */

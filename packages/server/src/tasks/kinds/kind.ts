@@ -1,6 +1,6 @@
 import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { AttemptId, ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
-import type { TaskKindName } from '@helixcode/protocol/task/task-spec';
+import type { DividedKind } from '@helixcode/protocol/task/task-spec';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { AttemptRow, LeafPolicy, Progress, TaskRow } from '../task-row.ts';
 import type { ProjectFiles } from '../testing/test-runner.ts';
@@ -82,7 +82,7 @@ export interface View<Spec, Memo> {
  * from what it sees alone, since it may be called again after a crash at any point.
  */
 export interface TaskKind<Spec = never, Memo = Record<string, unknown>> {
-  readonly kind: TaskKindName;
+  readonly kind: DividedKind;
   /** One line for people. */
   describe(spec: Spec): string;
   /** Labels every worker of the task must have. */

@@ -1,0 +1,359 @@
+import type { Conversation, Ending } from '@helixcode/agent/conversation';
+import { nextStep, type ReadyCall, type Step } from '@helixcode/agent/loop';
+import { type Outcome, takeOutcome } from '@helixcode/agent/take-outcome';
+import { runCall } from '@helixcode/agent/tools/run-call';
+import { failed, type ToolOutcome } from '@helixcode/agent/tools/tool';
+import { findTool } from '@helixcode/agent/tools/tool-set';
+import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
+import type { ModelPurpose } from '@helixcode/protocol/model/model-purpose';
+import type { Progress, TaskRow } from '../tasks/task-row.ts';
+import type { AgentDeps } from './agent-deps.ts';
+import { askPerson } from './ask-person.ts';
+import type { Bell } from './bell.ts';
+import { findSeat, findSeatTask, type Seat } from './seat.ts';
+import { readStanding, type Standing, writeEntries } from './session-book.ts';
+import { findSession, type NewEntry, type SessionCheckpoint, type SessionRow } from './session-sql.ts';
+import { hostOf } from './task-host.ts';
+import { gatherEvidence } from './verify.ts';
+
+/** What is waited for is looked at so often where nothing is told of it. */
+const LOOK_EVERY_MS = 2_000;
+
+type Unclocked = Outcome extends infer One ? (One extends { atMs: number } ? Omit<One, 'atMs'> : never) : never;
+
+/** The seat was lost while something was done there: what became of it is to be learned. */
+class SeatLost extends Error {}
+
+/** How the work of an agent ended. */
+export interface RunEnd {
+  ending: Ending;
+  checkpoint: SessionCheckpoint | undefined;
+}
+
+/**
+ * Does the steps of a conversation, one after the other, and writes down what each gave. Between two steps it is nothing but the books: whatever ends it,
+ * another one goes on from them.
+ *
+ * What a call did counts once its outcome and the files it left are written down. That is waited for while the model already reads the outcome, never beyond its
+ * answer: of what was not written down nothing follows.
+ */
+export class AgentRun {
+  readonly #deps: AgentDeps;
+  readonly #task: TaskRow;
+  readonly #bell: Bell;
+  readonly #signal: AbortSignal;
+  #session: SessionRow;
+  #standing: Standing;
+  #knownSeat: Seat | undefined;
+  /** Somebody else wrote in between: the next step is decided from the books. */
+  #isOvertaken = false;
+  /** What was taken in is not on the books, and will not be. */
+  #isBroken = false;
+  readonly #queue: { entries: NewEntry[]; files: Promise<SessionCheckpoint> | undefined }[] = [];
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(deps: AgentDeps, task: TaskRow, session: SessionRow, standing: Standing, bell: Bell, signal: AbortSignal) {
+    this.#deps = deps;
+    this.#task = task;
+    this.#session = session;
+    this.#standing = standing;
+    this.#bell = bell;
+    this.#signal = signal;
+  }
+
+  static async open(deps: AgentDeps, task: TaskRow, session: SessionRow, bell: Bell, signal: AbortSignal): Promise<AgentRun> {
+    return new AgentRun(deps, task, session, await readStanding(deps.db, session.head), bell, signal);
+  }
+
+  /**
+   * @param onProgress told what it is at
+   * @throws NotDriven when the task does not want the work any more; whatever else makes going on impossible at present
+   */
+  async toEnd(onProgress: (progress: Progress) => void): Promise<RunEnd> {
+    for (;;) {
+      this.#signal.throwIfAborted();
+      if (this.#isBroken || this.#isOvertaken) await this.#readAgain();
+      const { conversation } = this.#standing;
+      const step = nextStep(conversation, Date.now());
+      onProgress({ phase: phaseOf(step), done: conversation.turns, total: 0 });
+      if (step.do === 'done') {
+        if (await this.#isOnTheBooks()) return { ending: step.ending, checkpoint: this.#standing.checkpoint };
+      } else await this.#do(step);
+    }
+  }
+
+  async #do(step: Exclude<Step, { do: 'done' }>): Promise<void> {
+    switch (step.do) {
+      case 'call_model':
+        return this.#callModel(step);
+      case 'run_tools':
+        return this.#runTools(step.calls);
+      case 'learn':
+        return this.#learn(step.calls);
+      case 'verify':
+        return this.#verify(step.commands);
+      case 'park':
+        return this.#park(step.reason);
+    }
+  }
+
+  async #callModel(step: Step & { do: 'call_model' }): Promise<void> {
+    const { gateway } = this.#deps;
+    const { settings, user_id: user, run_id: run, mode } = this.#session;
+    const { model: _, ...request } = step.request;
+    const purpose: ModelPurpose = step.purpose === 'summary' ? 'summary' : mode === 'plan' ? 'plan' : 'agent';
+    const events = gateway.stream(
+      { ...request, ...(settings.model !== undefined && { model: settings.model }) },
+      { purpose, user, run, signal: this.#signal, ...(settings.budgetUsd !== undefined && { budget: { usd: settings.budgetUsd } }) },
+    );
+    for await (const event of events) {
+      if (event.type !== 'done' && event.type !== 'error') continue;
+      this.#signal.throwIfAborted();
+      // What the answer is about must be on the books before it is.
+      if (!(await this.#isWritten())) return;
+      if (event.type === 'error') {
+        this.#take([{ outcome: { type: 'model_failed', purpose: step.purpose, error: event.error.toFact() } }]);
+        return;
+      }
+      const { ending, message, usage, costUsd, replayed } = event;
+      const answer = { ending, message, usage, costUsd };
+      const outcome: Unclocked =
+        step.purpose === 'turn' ? { type: 'model_answered', basis: step.basis, answer } : { type: 'summed_up', cut: step.cut, answer };
+      this.#take([{ outcome, facts: replayed ? { replayed } : undefined }]);
+      return;
+    }
+    throw new Error('a model stream ended with neither done nor error');
+  }
+
+  async #runTools(calls: readonly ReadyCall[]): Promise<void> {
+    const seat = await this.#seat();
+    this.#take([{ outcome: { type: 'tools_started', callIds: calls.map(({ callId }) => callId) }, facts: { attempt: seat.attempt } }]);
+    if (await this.#isWritten()) await this.#makeCalls(seat, calls);
+  }
+
+  /** Makes calls that are written down as begun, and writes down what they gave. */
+  async #makeCalls(seat: Seat, calls: readonly ReadyCall[]): Promise<void> {
+    const { conversation } = this.#standing;
+    const files = this.#deps.openSeat(seat);
+    const host = (callId: string) =>
+      hostOf({ deps: this.#deps, task: this.#task, session: this.#session, bell: this.#bell, record: () => this.#record(seat) }, callId);
+    const context = {
+      seen: conversation.seen,
+      instructedFolders: conversation.instructedFolders,
+      isPlanning: conversation.settings.mode === 'plan',
+      signal: this.#signal,
+    };
+    const outcomes = await Promise.all(
+      calls.map(async (call): Promise<Unclocked> => {
+        try {
+          const outcome = await runCall(call, { ...context, workspace: files.forCall(call.callId), host: host(call.callId) });
+          return { type: 'tool_finished', callId: call.callId, outcome };
+        } catch (error) {
+          return this.#withoutOutcome(call, error);
+        }
+      }),
+    );
+    const mayHaveChanged = calls.some(({ tool }) => ['write', 'run'].includes(findTool(tool)?.effect ?? ''));
+    if (!mayHaveChanged) return this.#take(outcomes.map((outcome) => ({ outcome })));
+    this.#take(
+      outcomes.map((outcome) => ({ outcome })),
+      this.#record(seat),
+    );
+  }
+
+  /** What can be said of a call that gave no outcome. @throws what is no fact about the call */
+  #withoutOutcome({ callId, tool }: ReadyCall, error: unknown): Unclocked {
+    this.#signal.throwIfAborted();
+    if (!(error instanceof CodedError)) throw error;
+    if (error.code === 'database.unavailable') throw error;
+    // What was asked of the pool and could not be had is an answer; what was done to files may have been done in part.
+    if (findTool(tool)?.effect === 'host') return { type: 'tool_finished', callId, outcome: outcomeOf(error) };
+    return { type: 'tool_unknown', callId, why: error.message };
+  }
+
+  /**
+   * These were begun by somebody who is gone. What went to the pool or to a person is asked for again by its key, and a command that its worker knows is attached to; of
+   * all others nobody knows.
+   */
+  async #learn(calls: readonly ReadyCall[]): Promise<void> {
+    const seat = await this.#seat();
+    const isSameSeat = this.#standing.startedOn === seat.attempt;
+    const again: ReadyCall[] = [];
+    const lost: NewEntry[] = [];
+    for (const call of calls) {
+      const effect = findTool(call.tool)?.effect;
+      if (effect === 'host' || (effect === 'run' && isSameSeat)) again.push(call);
+      else {
+        const why = isSameSeat
+          ? 'the server ended while it was made'
+          : 'the worker it was made on was lost; the files are as they were before it';
+        lost.push({ outcome: clocked({ type: 'tool_unknown', callId: call.callId, why }) });
+      }
+    }
+    if (lost.length > 0) this.#take(lost.map(({ outcome }) => ({ outcome: outcome as Outcome })));
+    if (again.length > 0) await this.#makeCalls(seat, again);
+    await this.#writing;
+  }
+
+  async #verify(commands: readonly string[]): Promise<void> {
+    if (!(await this.#isOnTheBooks())) return;
+    const { deps, session } = { deps: this.#deps, session: this.#session };
+    const before = await this.#record(await this.#seat());
+    const round = `verify-${this.#standing.head}`;
+    const receipts = await gatherEvidence(
+      { deps, task: this.#task, session, bell: this.#bell, signal: this.#signal },
+      round,
+      commands,
+      before.commit,
+    );
+    const after = await this.#record(await this.#seat());
+    const treeHash = await deps.treeOf(session.project_id, after.commit);
+    this.#take([{ outcome: { type: 'evidence_given', receipts, treeHash }, checkpoint: after }]);
+  }
+
+  async #park(reason: ErrorFact): Promise<void> {
+    if (this.#standing.conversation.parked === undefined) this.#take([{ outcome: { type: 'parked', reason } }]);
+    if (!(await this.#isOnTheBooks())) return;
+    const known = this.#standing.head;
+    await askPerson(this.#deps, this.#task, {
+      session_id: this.#session.id,
+      task_id: this.#task.id,
+      kind: 'parked',
+      key: `parked-${known}`,
+      question: reason.next === undefined ? reason.message : `${reason.message}; ${reason.next}`,
+      details: {},
+    });
+    // A word of a person, or being let go on, is an entry.
+    for (;;) {
+      await this.#bell.next(LOOK_EVERY_MS);
+      this.#signal.throwIfAborted();
+      if ((await findSession(this.#deps.db, this.#session.id))?.head !== known) break;
+    }
+    this.#isOvertaken = true;
+  }
+
+  /** Where the files are may have changed. */
+  forgetSeat(): void {
+    this.#knownSeat = undefined;
+  }
+
+  /** Waits until the files are somewhere. */
+  async #seat(): Promise<Seat> {
+    for (;;) {
+      this.#signal.throwIfAborted();
+      this.#knownSeat ??= await findSeat(this.#deps.db, this.#task.id);
+      if (this.#knownSeat) return this.#knownSeat;
+      const leaf = await findSeatTask(this.#deps.db, this.#task.id);
+      if (leaf?.state === 'failed' || leaf?.state === 'cancelled')
+        throw CodedError.fromFact(leaf.failure ?? { code: 'job.lost', message: 'the workspace of the agent is gone' });
+      await this.#bell.next(LOOK_EVERY_MS);
+    }
+  }
+
+  /** Records the files as they are. @throws SeatLost */
+  async #record(seat: Seat): Promise<SessionCheckpoint & { commit: string }> {
+    try {
+      const [taken] = await this.#deps.checkpoints.take(seat.task, undefined);
+      if (taken) return { task: seat.task, number: taken.number, commit: taken.commit };
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code === 'database.unavailable') throw error;
+      this.#deps.log.info({ err: error, task: this.#task.id }, 'the files of an agent could not be recorded');
+    }
+    throw new SeatLost('the worker was lost before the files were recorded');
+  }
+
+  /**
+   * Takes in what happened, here at once and in the books soon: `#writing` tells when. With `files`, only once they are recorded; where they cannot be, none of it has
+   * happened as far as the books know.
+   */
+  #take(
+    entries: readonly { outcome: Unclocked | Outcome; facts?: NewEntry['facts']; checkpoint?: SessionCheckpoint }[],
+    files?: Promise<SessionCheckpoint>,
+  ): void {
+    const written = entries.map(({ outcome, facts, checkpoint }): NewEntry => ({ outcome: clocked(outcome), facts, checkpoint }));
+    const standing = this.#standing;
+    standing.conversation = written.reduce<Conversation>(
+      (conversation, { outcome }) => takeOutcome(conversation, outcome as Outcome),
+      standing.conversation,
+    );
+    const started = written.findLast(({ outcome }) => outcome.type === 'tools_started');
+    if (started) standing.startedOn = started.facts?.attempt;
+    files?.catch(() => {});
+    this.#queue.push({ entries: written, files });
+    this.#writing = this.#writing.then(() => this.#writeQueue());
+    // Whoever needs it to be written awaits it, and is told then.
+    this.#writing.catch(() => {});
+  }
+
+  async #writeQueue(): Promise<void> {
+    // What is taken in within a turn of the loop is written together.
+    await new Promise((resolve) => setImmediate(resolve));
+    const first = this.#queue.shift();
+    if (!first || this.#isBroken) return;
+    const entries = [...first.entries];
+    try {
+      const checkpoint = await first.files;
+      const last = entries.at(-1);
+      if (last && checkpoint) last.checkpoint = checkpoint;
+    } catch (error) {
+      if (!(error instanceof SeatLost)) throw error;
+      this.#isBroken = true;
+      return;
+    }
+    while (this.#queue[0] && !this.#queue[0].files) entries.push(...(this.#queue.shift()?.entries ?? []));
+    const { id, root_id: root } = this.#task;
+    const standing = this.#standing;
+    const { head, isOvertaken } = await writeEntries(this.#deps.db, this.#session.id, { task: id, root, known: standing.head }, entries);
+    standing.head = head;
+    standing.checkpoint = entries.findLast(({ checkpoint }) => checkpoint)?.checkpoint ?? standing.checkpoint;
+    if (isOvertaken) this.#isOvertaken = true;
+    this.#deps.wakeEvents();
+  }
+
+  /** Waits until what was taken in is written. @returns false when it cannot be */
+  async #isWritten(): Promise<boolean> {
+    await this.#writing;
+    return !this.#isBroken;
+  }
+
+  /** Waits until what was taken in is written. @returns whether the books say the same as what is known here */
+  async #isOnTheBooks(): Promise<boolean> {
+    return (await this.#isWritten()) && !this.#isOvertaken;
+  }
+
+  async #readAgain(): Promise<void> {
+    await this.#writing;
+    this.#queue.length = 0;
+    this.#knownSeat = undefined;
+    const session = await findSession(this.#deps.db, this.#session.id);
+    if (!session) throw new Error(`session ${this.#session.id} is gone`);
+    this.#session = session;
+    this.#standing = await readStanding(this.#deps.db, session.head);
+    this.#isBroken = false;
+    this.#isOvertaken = false;
+  }
+}
+
+function clocked(outcome: Unclocked | Outcome): Outcome {
+  return { atMs: Date.now(), ...outcome } as Outcome;
+}
+
+function outcomeOf(error: CodedError): ToolOutcome {
+  return failed(error.next === undefined ? error.message : `${error.message}; ${error.next}`);
+}
+
+function phaseOf(step: Step): string {
+  switch (step.do) {
+    case 'call_model':
+      return step.purpose === 'summary' ? 'summing up' : 'thinking';
+    case 'run_tools':
+    case 'learn':
+      return [...new Set(step.calls.map(({ tool }) => tool))].join(', ');
+    case 'verify':
+      return 'verifying';
+    case 'park':
+      return 'waits for a person';
+    case 'done':
+      return 'done';
+  }
+}

@@ -1,0 +1,174 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CodedError } from '@helixcode/protocol/errors';
+import type { TaskId } from '@helixcode/protocol/ids';
+import { appendEvents } from '../events/event-log.ts';
+import { changedFiles } from '../projects/changed-files.ts';
+import { squashCommit } from '../projects/squash-commit.ts';
+import type { Advance } from '../tasks/kinds/kind.ts';
+import type { Progress, TaskRow } from '../tasks/task-row.ts';
+import { getTask, lockTask, moveTask, saveDriverState } from '../tasks/task-sql.ts';
+import type { AgentDeps } from './agent-deps.ts';
+import { AgentRun, type RunEnd } from './agent-run.ts';
+import { Bell } from './bell.ts';
+import { NotDriven } from './session-book.ts';
+import { findSessionOfTask, type SessionRow } from './session-sql.ts';
+
+/** Progress is for people: it is written at most so often. */
+const PROGRESS_EVERY_MS = 300;
+/** A task that is not to be driven now is looked at again after this, or when it is woken. */
+const REST_MS = 60_000;
+/** What is told to nobody, such as the end of a task on a server that was just lost, is found by looking. */
+const LOOK_EVERY_MS = 1_000;
+
+/** How an agent's work ended: the result of its task. */
+export interface AgentResult {
+  session: string;
+  text: string;
+  proof: 'verified' | 'nothing_to_verify' | 'plan';
+  receipts: string[];
+  /** Its files as one commit on the base; absent when it changed none. */
+  commit?: string;
+  changedFiles: string[];
+  plan?: unknown;
+}
+
+export interface Agents {
+  /** Drives the agent of a task until it has ended, or this server does. */
+  drive(task: TaskRow): Promise<Advance>;
+  /** Lets go of all of them, between two steps or in the middle of one: the books know where to go on. */
+  stop(): Promise<void>;
+}
+
+export function createAgents(deps: AgentDeps): Agents {
+  const { db } = deps;
+  const stopping = new AbortController();
+  const underWay = new Set<Promise<unknown>>();
+
+  async function drive(task: TaskRow): Promise<Advance> {
+    const session = await findSessionOfTask(db, task.id);
+    if (!session) throw new CodedError('session.not_found', `task ${task.id} belongs to no session`, { next: 'helix sessions list' });
+    if (task.state === 'pending') await claim(deps, task.id);
+
+    const over = new AbortController();
+    const signal = AbortSignal.any([stopping.signal, over.signal]);
+    const bell = new Bell();
+    try {
+      const run = await AgentRun.open(deps, task, session, bell, signal);
+      const hearing = hear(task, {
+        signal,
+        bell,
+        forgetSeat: () => run.forgetSeat(),
+        stop: () => over.abort(new NotDriven(`${task.id} is over`)),
+      });
+      const progress = progressOf(deps, task.id);
+      try {
+        return { outcome: { state: 'completed', result: await resultOf(deps, session, await run.toEnd(progress.say)) } };
+      } finally {
+        over.abort(new NotDriven('the run is over'));
+        progress.stop();
+        await hearing;
+      }
+    } catch (error) {
+      if (error instanceof NotDriven || signal.aborted) return { lookAgainMs: REST_MS };
+      throw error;
+    }
+  }
+
+  /** Follows what happens to the tree of the task: rings for everything, and stops when the task is not to be driven any more. */
+  async function hear(task: TaskRow, ears: { signal: AbortSignal; bell: Bell; forgetSeat(): void; stop(): void }): Promise<void> {
+    const { signal, bell } = ears;
+    const look = async (): Promise<void> => {
+      const { state, attempts } = await getTask(db, task.id);
+      if (state !== 'running' || attempts !== task.attempts) ears.stop();
+    };
+    const looking = (async () => {
+      while (!signal.aborted) {
+        await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+        if (!signal.aborted)
+          await look().catch((error: unknown) => deps.log.debug({ err: error, task: task.id }, 'a task could not be looked at'));
+      }
+    })();
+    try {
+      for await (const { task: subject, body } of deps.tail.subscribe({ topic: `task:${task.root_id}`, signal })) {
+        if (body.type.startsWith('attempt.')) ears.forgetSeat();
+        if (subject === task.id && body.type === 'task.moved' && body.to !== 'running') ears.stop();
+        bell.ring();
+      }
+    } catch (error) {
+      // Looking now and then is enough to go on.
+      if (!signal.aborted) deps.log.warn({ err: error, task: task.id }, 'an agent no longer hears what happens and looks for it');
+    }
+    await looking;
+  }
+
+  return {
+    drive(task) {
+      if (stopping.signal.aborted) return Promise.resolve({ lookAgainMs: REST_MS });
+      const driving = drive(task);
+      const done = driving.catch(() => {}).finally(() => underWay.delete(done));
+      underWay.add(done);
+      return driving;
+    },
+    async stop() {
+      stopping.abort(new NotDriven('the server ends'));
+      await Promise.all(underWay);
+    },
+  };
+}
+
+async function claim({ db, wakeEvents }: AgentDeps, id: TaskId): Promise<void> {
+  await db.tx(async (tx) => {
+    const task = await lockTask(tx, id);
+    if (task.state !== 'pending') return;
+    await moveTask(tx, id, 'claim', 'running');
+    await appendEvents(tx, [
+      {
+        root: task.root_id,
+        task: id,
+        ...(task.project_id && { project: task.project_id }),
+        body: { type: 'task.moved', from: 'pending', to: 'running', command: 'claim' },
+      },
+    ]);
+  });
+  wakeEvents();
+}
+
+async function resultOf({ mirrors, db }: AgentDeps, session: SessionRow, { ending, checkpoint }: RunEnd): Promise<AgentResult> {
+  const { project_id: project, base_commit: base } = session;
+  const changed = checkpoint === undefined ? [] : await changedFiles(mirrors, project, base, checkpoint.commit);
+  const { text, proof, receipts, plan } = ending;
+  const result: AgentResult = { session: session.id, text, proof, receipts, changedFiles: changed, ...(plan && { plan }) };
+  if (checkpoint === undefined || changed.length === 0) return result;
+  const { started_at: startedAt } = await getTask(db, session.task_id);
+  const message = `${session.title}\n\n${text}\n\nHelix-Session: ${session.id}\n`;
+  const commit = await squashCommit(mirrors, project, { base, files: checkpoint.commit, message, at: startedAt ?? session.created_at });
+  return { ...result, commit };
+}
+
+/** Writes down what an agent is at, the latest of what was said since the last time. */
+function progressOf({ db, log, wakeEvents }: AgentDeps, id: TaskId): { say(progress: Progress): void; stop(): void } {
+  let said: Progress | undefined;
+  let written = '';
+  let timer: NodeJS.Timeout | undefined;
+  const write = async (): Promise<void> => {
+    timer = undefined;
+    if (!said || JSON.stringify(said) === written) return;
+    const progress = said;
+    written = JSON.stringify(progress);
+    await db.tx(async (tx) => {
+      const task = await getTask(tx, id);
+      await saveDriverState(tx, id, task.memo, progress);
+      await appendEvents(tx, [{ root: task.root_id, task: id, body: { type: 'task.progress', ...progress } }]);
+    });
+    wakeEvents();
+  };
+  return {
+    say(progress) {
+      said = progress;
+      timer ??= setTimeout(() => {
+        write().catch((error: unknown) => log.debug({ err: error, task: id }, 'the progress of an agent was not written'));
+      }, PROGRESS_EVERY_MS);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
