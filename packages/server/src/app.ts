@@ -214,7 +214,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     mirrors,
     projectFiles,
     treeOf: (project, commit) => treeOfCommit(mirrors, project, commit),
-    openSeat: (seat) => openWorkspace(registry, seat),
+    openSeat: (seat, signal) => openWorkspace(registry, seat, signal),
   };
   const agents = createAgents(agentDeps);
 

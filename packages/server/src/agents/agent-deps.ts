@@ -29,5 +29,6 @@ export interface AgentDeps extends TaskContext {
   projectFiles(project: ProjectId, commit: string): Promise<ProjectFiles>;
   /** Hash of the tree of a commit. */
   treeOf(project: ProjectId, commit: string): Promise<string>;
-  openSeat(seat: Seat): SeatFiles;
+  /** @throws CodedError `workspace.gone` */
+  openSeat(seat: Seat, signal: AbortSignal): Promise<SeatFiles>;
 }

@@ -4,10 +4,11 @@ import { type Outcome, takeOutcome } from '@helixcode/agent/take-outcome';
 import { runCall } from '@helixcode/agent/tools/run-call';
 import { failed, type ToolOutcome } from '@helixcode/agent/tools/tool';
 import { findTool } from '@helixcode/agent/tools/tool-set';
+import type { Workspace } from '@helixcode/agent/workspace';
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import type { ModelPurpose } from '@helixcode/protocol/model/model-purpose';
 import type { Progress, TaskRow } from '../tasks/task-row.ts';
-import type { AgentDeps } from './agent-deps.ts';
+import type { AgentDeps, SeatFiles } from './agent-deps.ts';
 import { askPerson } from './ask-person.ts';
 import type { Bell } from './bell.ts';
 import { findSeat, findSeatTask, type Seat } from './seat.ts';
@@ -45,6 +46,7 @@ export class AgentRun {
   #session: SessionRow;
   #standing: Standing;
   #knownSeat: Seat | undefined;
+  #opened: { attempt: Seat['attempt']; files: SeatFiles } | undefined;
   /** Somebody else wrote in between: the next step is decided from the books. */
   #isOvertaken = false;
   /** What was taken in is not on the books, and will not be. */
@@ -134,7 +136,7 @@ export class AgentRun {
   /** Makes calls that are written down as begun, and writes down what they gave. */
   async #makeCalls(seat: Seat, calls: readonly ReadyCall[]): Promise<void> {
     const { conversation } = this.#standing;
-    const files = this.#deps.openSeat(seat);
+    const files = await this.#filesOf(seat);
     const host = (callId: string) =>
       hostOf({ deps: this.#deps, task: this.#task, session: this.#session, bell: this.#bell, record: () => this.#record(seat) }, callId);
     const context = {
@@ -146,7 +148,8 @@ export class AgentRun {
     const outcomes = await Promise.all(
       calls.map(async (call): Promise<Unclocked> => {
         try {
-          const outcome = await runCall(call, { ...context, workspace: files.forCall(call.callId), host: host(call.callId) });
+          const workspace = unhurried(files.forCall(call.callId));
+          const outcome = await orLeave(runCall(call, { ...context, workspace, host: host(call.callId) }), this.#signal);
           return { type: 'tool_finished', callId: call.callId, outcome };
         } catch (error) {
           return this.#withoutOutcome(call, error);
@@ -230,6 +233,12 @@ export class AgentRun {
       if ((await findSession(this.#deps.db, this.#session.id))?.head !== known) break;
     }
     this.#isOvertaken = true;
+  }
+
+  async #filesOf(seat: Seat): Promise<SeatFiles> {
+    if (this.#opened?.attempt !== seat.attempt)
+      this.#opened = { attempt: seat.attempt, files: await orLeave(this.#deps.openSeat(seat, this.#signal), this.#signal) };
+    return this.#opened.files;
   }
 
   /** Where the files are may have changed. */
@@ -332,6 +341,23 @@ export class AgentRun {
     this.#isBroken = false;
     this.#isOvertaken = false;
   }
+}
+
+/** Commands outlive who drives: another one attaches to them. What ends them is the end of their seat. */
+function unhurried(workspace: Workspace): Workspace {
+  return { ...workspace, run: (request) => workspace.run(request, NEVER) };
+}
+
+const NEVER = new AbortController().signal;
+
+/** Waits for what is done elsewhere, but no longer than the one who waits is wanted. */
+function orLeave<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => {});
+  const { promise, reject } = Promise.withResolvers<never>();
+  const leave = (): void => reject(signal.reason);
+  if (signal.aborted) leave();
+  signal.addEventListener('abort', leave, { once: true });
+  return Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', leave));
 }
 
 function clocked(outcome: Unclocked | Outcome): Outcome {
