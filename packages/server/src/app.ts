@@ -50,6 +50,7 @@ import { startTaskEngine } from './tasks/task-engine.ts';
 import { taskHandlers } from './tasks/task-handlers.ts';
 import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
 import { openDialInDoor } from './workers/dial-in-door.ts';
+import { openWorkspace } from './workers/remote-workspace.ts';
 import { createDialInTransport } from './workers/transports/dial-in-transport.ts';
 import { createLocalTransport } from './workers/transports/local-transport.ts';
 import { createSshTransport } from './workers/transports/ssh-transport.ts';

@@ -177,7 +177,9 @@ export function sessionHandlers(deps: AgentDeps & { nameOfWorker(id: never): str
       return { body: await bundleOf(mirrors, session.project_id, commit, session.base_commit), headers: { 'helix-commit': commit } };
     },
 
-    'approvals.list': async ({ query }) => ({ items: (await listApprovals(db, { session: query.session, all: query.all })).map(viewApproval) }),
+    'approvals.list': async ({ query }) => ({
+      items: (await listApprovals(db, { session: query.session, all: query.all })).map(viewApproval),
+    }),
 
     'approvals.answer': async ({ params, body, user }) => {
       const row = await db.tx(async (tx) => {
