@@ -103,6 +103,9 @@ export class AgentRun {
     const { gateway } = this.#deps;
     const { settings, user_id: user, run_id: run, mode } = this.#session;
     const { model: _, ...request } = step.request;
+    const { costUsd } = this.#standing.conversation;
+    if (settings.spendUsd !== undefined && costUsd !== undefined && costUsd >= settings.spendUsd)
+      return this.#park({ code: 'budget.spent', message: `it has spent the ${settings.spendUsd} USD it was given` });
     const purpose: ModelPurpose = step.purpose === 'summary' ? 'summary' : mode === 'plan' ? 'plan' : 'agent';
     const events = gateway.stream(
       { ...request, ...(settings.model !== undefined && { model: settings.model }) },
@@ -137,8 +140,7 @@ export class AgentRun {
   async #makeCalls(seat: Seat, calls: readonly ReadyCall[]): Promise<void> {
     const { conversation } = this.#standing;
     const files = await this.#filesOf(seat);
-    const host = (callId: string) =>
-      hostOf({ deps: this.#deps, task: this.#task, session: this.#session, bell: this.#bell, record: () => this.#record(seat) }, callId);
+    const around = { task: this.#task, session: this.#session };
     const context = {
       seen: conversation.seen,
       instructedFolders: conversation.instructedFolders,
@@ -149,14 +151,19 @@ export class AgentRun {
       calls.map(async (call): Promise<Unclocked> => {
         try {
           const workspace = unhurried(files.forCall(call.callId));
-          const outcome = await orLeave(runCall(call, { ...context, workspace, host: host(call.callId) }), this.#signal);
+          const { task, session } = around;
+          const host = hostOf(
+            { deps: this.#deps, task, session, bell: this.#bell, workspace, record: () => this.#record(seat) },
+            call.callId,
+          );
+          const outcome = await orLeave(runCall(call, { ...context, workspace, host }), this.#signal);
           return { type: 'tool_finished', callId: call.callId, outcome };
         } catch (error) {
           return this.#withoutOutcome(call, error);
         }
       }),
     );
-    const mayHaveChanged = calls.some(({ tool }) => ['write', 'run'].includes(findTool(tool)?.effect ?? ''));
+    const mayHaveChanged = calls.some(({ tool }) => tool === 'spawn' || ['write', 'run'].includes(findTool(tool)?.effect ?? ''));
     if (!mayHaveChanged) return this.#take(outcomes.map((outcome) => ({ outcome })));
     this.#take(
       outcomes.map((outcome) => ({ outcome })),
@@ -215,6 +222,8 @@ export class AgentRun {
   }
 
   async #park(reason: ErrorFact): Promise<void> {
+    // Nobody looks on: the one it works for reads what it had.
+    if (this.#task.parent_id !== null) throw CodedError.fromFact(reason);
     if (this.#standing.conversation.parked === undefined) this.#take([{ outcome: { type: 'parked', reason } }]);
     if (!(await this.#isOnTheBooks())) return;
     const known = this.#standing.head;

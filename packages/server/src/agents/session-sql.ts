@@ -13,6 +13,8 @@ export interface SessionSettings {
   /** `provider/model` it began with. */
   firstModel: string;
   budgetUsd?: number;
+  /** Of a part of a run: what it may cost by itself. */
+  spendUsd?: number;
   requires: string[];
   worker?: string;
 }

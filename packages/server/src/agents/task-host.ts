@@ -1,4 +1,5 @@
 import type { AgentHost } from '@helixcode/agent/tools/agent-host';
+import type { Workspace } from '@helixcode/agent/workspace';
 import { CodedError } from '@helixcode/protocol/errors';
 import { testReport } from '@helixcode/protocol/test/test-result';
 import type { TaskRow } from '../tasks/task-row.ts';
@@ -7,6 +8,7 @@ import { answerOf } from './ask-person.ts';
 import type { Bell } from './bell.ts';
 import { runBelow } from './run-below.ts';
 import type { SessionCheckpoint, SessionRow } from './session-sql.ts';
+import { runSubAgent } from './sub-agent.ts';
 import { testSubmission } from './test-submission.ts';
 
 export interface HostContext {
@@ -14,6 +16,7 @@ export interface HostContext {
   task: TaskRow;
   session: SessionRow;
   bell: Bell;
+  workspace: Workspace;
   /** Records the files as they are now. */
   record(): Promise<SessionCheckpoint & { commit: string }>;
 }
@@ -23,7 +26,7 @@ export interface HostContext {
  *
  * @throws CodedError where it could not be had
  */
-export function hostOf({ deps, task, session, bell, record }: HostContext, callId: string): AgentHost {
+export function hostOf({ deps, task, session, bell, workspace, record }: HostContext, callId: string): AgentHost {
   const asked = { session_id: session.id, task_id: task.id, key: callId };
   return {
     async runTests({ patterns }, signal) {
@@ -46,8 +49,9 @@ export function hostOf({ deps, task, session, bell, record }: HostContext, callI
       return { answer: isAccepted ? text : `(no answer${text === '' ? '' : `: ${text}`})` };
     },
 
-    spawn() {
-      throw new Error('no agent is given the tool spawn');
+    async spawn(order, signal) {
+      const { commit } = await record();
+      return runSubAgent(deps, { task, session, workspace }, { callId, commit, order }, bell, signal);
     },
   };
 }

@@ -55,7 +55,9 @@ export class Commands {
     const known = running ? { id, request: running.request } : folder.read();
     if (known) {
       if (!isDeepStrictEqual(known.request, request))
-        throw new CodedError('job.spec_differs', `command ${id} was begun already, as another one`, { next: 'give the new command a new id' });
+        throw new CodedError('job.spec_differs', `command ${id} was begun already, as another one`, {
+          next: 'give the new command a new id',
+        });
       if (running) return running.result;
       const exit = folder.readExit();
       if (exit) return folder.result(exit, request);
