@@ -42,6 +42,7 @@ export function seatOf(parent: {
       command: 'exec sleep 2147483647',
       env: {},
       killGraceMs: 1_000,
+      takesSlot: false,
       outputLimitBytes: parent.outputLimitBytes,
       workspace: parent.workspace,
     },

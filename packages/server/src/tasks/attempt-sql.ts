@@ -73,12 +73,19 @@ export async function endRouting(db: Db, worker: WorkerId): Promise<void> {
   await db.query(`update task_attempts set to_send = false where worker_id = $1 and to_send`, [worker]);
 }
 
-/** Jobs that hold a slot or wait for one on a worker. */
-export async function countTakenSlots(
-  db: Db,
-): Promise<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }[]> {
-  const { rows } = await db.query<{ worker_id: WorkerId; root_id: TaskId; project_id: ProjectId | null; taken: number }>(
-    `select a.worker_id, t.root_id, t.project_id, count(*)::int as taken
+export interface TakenRow {
+  worker_id: WorkerId;
+  root_id: TaskId;
+  project_id: ProjectId | null;
+  /** Jobs that hold a slot or wait for one. */
+  taken: number;
+  /** Jobs that only hold a checkout. */
+  seats: number;
+}
+
+export async function countTakenSlots(db: Db): Promise<TakenRow[]> {
+  const { rows } = await db.query<TakenRow>(
+    `select a.worker_id, t.root_id, t.project_id, (count(*) filter (where not t.is_seat))::int as taken, (count(*) filter (where t.is_seat))::int as seats
        from task_attempts a join distributed_tasks t on t.id = a.task_id
       where not a.is_complete and a.state in ('assigned', 'preparing', 'running') group by 1, 2, 3`,
   );

@@ -114,6 +114,11 @@ async function placeOnce(context: Omit<TaskContext, 'wakePlacement'>): Promise<{
         (row) => ownerOf({ project: row.project_id, root: row.root_id }),
         (row) => row.taken,
       ),
+      seatsByWorker: sumBy(
+        takenRows,
+        (row) => row.worker_id,
+        (row) => row.seats,
+      ),
     };
     limit = Math.min(LEAVES_AT_ONCE, Math.max(EXPLAINED_AT_ONCE, freePlaces(workers, taken)));
     const leaves = await listReadyLeaves(tx, limit);
@@ -238,6 +243,7 @@ async function copyStragglers(
       requires: straggler.requires,
       onlyWorker: straggler.only_worker,
       maxSlots: null,
+      isSeat: false,
       tried: [],
       aheadPerSlot: 0,
     };
@@ -285,6 +291,7 @@ function toPlaceable(leaf: ReadyLeaf, leafTimes: LeafTimes): PlaceableLeaf {
     requires: leaf.requires,
     onlyWorker: leaf.only_worker,
     maxSlots: leaf.max_slots,
+    isSeat: leaf.is_seat,
     tried: leaf.tried,
     aheadPerSlot: mayWait ? Math.min(MOST_AHEAD_PER_SLOT, Math.floor(AHEAD_MS / Math.max(1, meanMs))) : 0,
   };

@@ -15,6 +15,8 @@ export interface PlaceableLeaf {
   requires: readonly string[];
   onlyWorker: WorkerId | null;
   maxSlots: number | null;
+  /** Only holds a checkout: takes no slot. */
+  isSeat: boolean;
   /** Workers that tried it before: another one is preferred. */
   tried: readonly WorkerId[];
   /** How many of its kind may wait at a worker for each slot there. 0 for all but the shortest. */
@@ -38,7 +40,12 @@ export interface TakenSlots {
   byWorker: ReadonlyMap<WorkerId, number>;
   byRoot: ReadonlyMap<TaskId, number>;
   byOwner: ReadonlyMap<string, number>;
+  /** Jobs that only hold a checkout, by worker. */
+  seatsByWorker: ReadonlyMap<WorkerId, number>;
 }
+
+/** Agents think longer than they work: so many may have their files on a worker for each of its slots. */
+const SEATS_PER_SLOT = 4;
 
 /** Above this share of time spent waiting for a processor or for memory, a worker with other choices is passed over. */
 const PRESSURE_LIMIT_PERCENT = 60;
@@ -67,7 +74,8 @@ export function placeLeaves(
   workers: readonly PoolWorker[],
   takenSlots: TakenSlots,
 ): { placements: Placement[]; waiting: Waiting[] } {
-  const taken = new Map(takenSlots.byWorker);
+  const slotsTaken = new Map(takenSlots.byWorker);
+  const seatsTaken = new Map(takenSlots.seatsByWorker);
   const rootTaken = new Map(takenSlots.byRoot);
   const ownerTaken = new Map(takenSlots.byOwner);
   const placements: Placement[] = [];
@@ -78,7 +86,7 @@ export function placeLeaves(
   const lanes = [...Map.groupBy(leaves, (leaf) => leaf.lane).values()].map((inLane) => ({ leaves: inLane, next: 0 }));
 
   const capacityOf = (worker: PoolWorker, leaf: PlaceableLeaf): number =>
-    worker.slots * (1 + (wantedByOthers.has(worker.id) ? 0 : leaf.aheadPerSlot));
+    worker.slots * (leaf.isSeat ? SEATS_PER_SLOT : 1 + (wantedByOthers.has(worker.id) ? 0 : leaf.aheadPerSlot));
 
   for (let lane = nextLane(lanes, ownerTaken); lane !== undefined; lane = nextLane(lanes, ownerTaken)) {
     const leaf = lane.leaves[lane.next];
@@ -87,6 +95,7 @@ export function placeLeaves(
       for (const { id } of lane.leaves.slice(lane.next)) waiting.push({ leaf: id, reason, isQueued });
       lane.next = lane.leaves.length;
     };
+    const taken = leaf.isSeat ? seatsTaken : slotsTaken;
     const ofRoot = rootTaken.get(leaf.root) ?? 0;
     if (leaf.maxSlots !== null && ofRoot >= leaf.maxSlots) {
       giveUpLane(`its run may use ${leaf.maxSlots} slots at once and does`, true);
@@ -101,13 +110,14 @@ export function placeLeaves(
         undefined,
       );
     if (best === undefined) {
-      for (const worker of open) wantedByOthers.add(worker.id);
+      if (!leaf.isSeat) for (const worker of open) wantedByOthers.add(worker.id);
       giveUpLane(whyNot(leaf, workers, suitable), open.length > 0);
       continue;
     }
     placements.push({ leaf: leaf.id, worker: best.id });
     lane.next += 1;
     taken.set(best.id, (taken.get(best.id) ?? 0) + 1);
+    if (leaf.isSeat) continue;
     rootTaken.set(leaf.root, ofRoot + 1);
     ownerTaken.set(ownerOf(leaf), (ownerTaken.get(ownerOf(leaf)) ?? 0) + 1);
   }
@@ -189,5 +199,5 @@ function whyNot(leaf: PlaceableLeaf, workers: readonly PoolWorker[], suitable: r
     return `every suitable worker is closed: ${up.map((worker) => `${worker.name} is ${worker.admission}`).join(', ')}`;
   const withSpace = admitted.filter(isOpen);
   if (withSpace.length === 0) return `every suitable worker is out of disk space: ${admitted.map((worker) => worker.name).join(', ')}`;
-  return 'every suitable slot is taken';
+  return leaf.isSeat ? 'every suitable worker holds as many workspaces as it may' : 'every suitable slot is taken';
 }

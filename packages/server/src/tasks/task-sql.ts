@@ -14,14 +14,15 @@ export async function insertTasks(db: Db, tasks: NewTask[]): Promise<TaskRow[]> 
   const { rows } = await db.query<TaskRow>(
     `insert into distributed_tasks (id, root_id, parent_id, key, project_id, kind, name, is_leaf, spec, job, state, priority,
                                     requires, only_worker, expected_ms, may_copy, max_slots, policy, deadline_at, created_by,
-                                    result, restore, finished_at, lane)
+                                    result, restore, finished_at, is_seat, lane)
      select t->>'id', t->>'root', t->>'parent', t->>'key', t->>'project', t->>'kind', t->>'name', (t->>'isLeaf')::boolean,
             t->'spec', nullif(t->'job', 'null'), t->>'state', (t->>'priority')::int,
             array(select jsonb_array_elements_text(t->'requires')), t->>'onlyWorker', (t->>'expectedMs')::float8,
             coalesce((t->>'mayCopy')::boolean, false), (t->>'maxSlots')::int, t->'policy', (t->>'deadlineAt')::timestamptz,
             t->>'createdBy', t->'result', nullif(t->'restore', 'null'), case when t->>'state' = any($2) then now() end,
+            coalesce((t->'job'->>'takesSlot')::boolean, true) = false,
             hashtextextended(jsonb_build_array(t->'project', case when t->>'parent' is not null then t->'root' end, t->'onlyWorker',
-                                               t->'maxSlots', t->'requires')::text, 0) >> 11
+                                               t->'maxSlots', t->'requires', t->'job'->'takesSlot')::text, 0) >> 11
        from jsonb_array_elements($1::jsonb) t
      on conflict (parent_id, key) do nothing
      returning *`,
@@ -274,6 +275,8 @@ export interface ReadyLeaf {
   only_worker: WorkerId | null;
   expected_ms: number | null;
   max_slots: number | null;
+  /** Takes no slot. */
+  is_seat: boolean;
   created_at: Date;
   /** May start again elsewhere when a worker loses it. */
   may_be_replaced: boolean;
@@ -294,7 +297,7 @@ export async function listReadyLeaves(db: Db, limit: number): Promise<ReadyLeaf[
        select (select t.lane from distributed_tasks t where t.state = 'pending' and t.is_leaf and t.lane > l.lane order by t.lane limit 1)
          from lanes l where l.lane is not null)
      select t.id, t.root_id, t.parent_id, t.project_id, t.lane, t.priority, t.requires, t.only_worker, t.expected_ms,
-            t.max_slots, t.created_at, (t.policy->>'replaceLost')::int > 0 as may_be_replaced, t.waiting_for,
+            t.max_slots, t.is_seat, t.created_at, (t.policy->>'replaceLost')::int > 0 as may_be_replaced, t.waiting_for,
             case when t.attempts = 0 then '{}'::text[]
                  else array(select a.worker_id from task_attempts a where a.task_id = t.id order by a.number) end as tried
        from lanes l,

@@ -106,6 +106,8 @@ interface LinkedJob {
   isFresh: boolean;
   /** Its end is being put on the books. */
   isClosing: boolean;
+  /** It only holds a checkout. */
+  isSeat: boolean;
 }
 
 /** Speaks with one worker over one connection, from `hello` until either side ends it. */
@@ -278,6 +280,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     for (const report of reports) jobOf(report.attempt as AttemptId).report = report;
     const wanted = await book.wantedJobs(worker);
     for (const { attempt } of wanted) await context.output.settled(attempt);
+    for (const { attempt, spec } of wanted) if (spec.takesSlot === false) jobOf(attempt).isSeat = true;
     const known = new Set(reports.map((report) => report.attempt));
     const missing: JobReport[] = [];
     for (const job of wanted) {
@@ -307,8 +310,13 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
       waiting: { spec, secrets, sinceMs: performance.now() },
       isFresh,
       isClosing: false,
+      isSeat: spec.takesSlot === false,
     };
     jobs.set(attempt, job);
+    if (job.isSeat) {
+      job.waiting = undefined;
+      return frames.send({ t: 'assign', attempt, spec, secrets });
+    }
     waitingJobs.set(attempt, job);
     fillSlots();
   }
@@ -334,7 +342,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
 
   function countBegun(): number {
     let count = 0;
-    for (const { report, waiting } of jobs.values()) if (!waiting && !(report && isOver(report.state))) count += 1;
+    for (const { report, waiting, isSeat } of jobs.values()) if (!waiting && !isSeat && !(report && isOver(report.state))) count += 1;
     return count;
   }
 
@@ -369,7 +377,11 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
 
   function jobOf(attempt: AttemptId): LinkedJob {
     let job = jobs.get(attempt);
-    if (!job) jobs.set(attempt, (job = { report: undefined, streams: new Map(), waiting: undefined, isFresh: false, isClosing: false }));
+    if (!job)
+      jobs.set(
+        attempt,
+        (job = { report: undefined, streams: new Map(), waiting: undefined, isFresh: false, isClosing: false, isSeat: false }),
+      );
     return job;
   }
 

@@ -4,7 +4,7 @@ import type { PoolWorker } from '@helixcode/server/workers/worker-pool';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-const idle: TakenSlots = { byWorker: new Map(), byRoot: new Map(), byOwner: new Map() };
+const idle: TakenSlots = { byWorker: new Map(), byRoot: new Map(), byOwner: new Map(), seatsByWorker: new Map() };
 let lastLane = 0;
 
 function givenWorker(facts: Partial<PoolWorker> = {}): PoolWorker {
@@ -35,6 +35,7 @@ function givenLeaf(facts: Partial<PlaceableLeaf> = {}): PlaceableLeaf {
     requires: [],
     onlyWorker: null,
     maxSlots: null,
+    isSeat: false,
     tried: [],
     aheadPerSlot: 0,
     ...facts,
@@ -207,4 +208,13 @@ test('short tasks wait at a busy worker only while nobody else waits for its slo
   const short = Array.from({ length: 4 }, () => givenLeaf({ project: 'short', lane: 1, aheadPerSlot: 2 }));
   expect(placeLeaves(short, [worker], busy).placements).toHaveLength(2);
   expect(placeLeaves([...short, givenLeaf({ lane: 2 })], [worker], busy).placements).toEqual([]);
+});
+
+test('a job that only holds a checkout takes no slot, and a worker holds no more of them than four for each slot', () => {
+  const worker = givenWorker({ slots: 1 });
+  const root = newId('task');
+  const seats = [1, 2, 3, 4, 5].map(() => givenLeaf({ root, lane: -1, isSeat: true }));
+  const { placements, waiting } = placeLeaves([...seats, givenLeaf({ root })], [worker], idle);
+  expect(placements).toHaveLength(5);
+  expect(waiting).toMatchObject([{ leaf: seats[4]?.id, reason: 'every suitable worker holds as many workspaces as it may' }]);
 });

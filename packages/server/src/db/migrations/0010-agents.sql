@@ -58,3 +58,6 @@ create table approvals (
 );
 create index approvals_open on approvals (asked_at) where answered_at is null;
 
+
+-- A job that only holds a checkout takes no slot; how many of them a worker may hold is bounded apart.
+alter table distributed_tasks add column is_seat boolean not null default false;
