@@ -55,7 +55,10 @@ export function parentsFirst(rows: readonly ProcessRow[], members: ReadonlySet<n
       depth++;
     return depth;
   };
-  return [...members].map((pid) => ({ pid, depth: depthOf(pid) })).sort((a, b) => a.depth - b.depth).map(({ pid }) => pid);
+  return [...members]
+    .map((pid) => ({ pid, depth: depthOf(pid) }))
+    .sort((a, b) => a.depth - b.depth)
+    .map(({ pid }) => pid);
 }
 
 /** @returns how many processes of the job there were */
