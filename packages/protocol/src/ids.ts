@@ -6,6 +6,8 @@ export type WorkerId = string & { readonly is: 'WorkerId' };
 export type ServerId = string & { readonly is: 'ServerId' };
 export type RequestId = string & { readonly is: 'RequestId' };
 export type ReceiptId = string & { readonly is: 'ReceiptId' };
+export type MergeQueueId = string & { readonly is: 'MergeQueueId' };
+export type MergeEntryId = string & { readonly is: 'MergeEntryId' };
 
 /** What an id begins with: a reader of a log line sees at once what it names. */
 const PREFIXES = {
@@ -17,6 +19,8 @@ const PREFIXES = {
   server: 'srv',
   request: 'req',
   receipt: 'rcp',
+  mergeQueue: 'mgq',
+  mergeEntry: 'mge',
 } as const;
 
 interface IdByNoun {
@@ -28,6 +32,8 @@ interface IdByNoun {
   server: ServerId;
   request: RequestId;
   receipt: ReceiptId;
+  mergeQueue: MergeQueueId;
+  mergeEntry: MergeEntryId;
 }
 
 // Crockford's base 32: no i, l, o, u, so that an id read aloud or typed by hand is not mistaken.

@@ -79,6 +79,10 @@ function detailOf({ body }: Event): string {
       return `${body.phase} ${body.done}/${body.total}`;
     case 'attempt.moved':
       return `attempt ${body.number} on ${body.worker}: ${body.to}${body.exitCode === undefined ? '' : ` ${body.exitCode}`}${body.reason ? `: ${body.reason.message}` : ''}`;
+    case 'merge.opened':
+      return `merge queue ${body.queue} at ${body.base.slice(0, 12)}`;
+    case 'merge.moved':
+      return `${body.title}: ${body.from === undefined ? '' : `${body.from} -> `}${body.to}${body.reason ? `: ${body.reason}` : ''}`;
     case 'worker.added':
       return `${body.name} (${body.transport})`;
     case 'worker.moved':

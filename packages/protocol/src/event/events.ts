@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MERGE_STATES } from '../merge/merge-state.ts';
 import { ATTEMPT_STATES } from '../task/attempt-state.ts';
 import { TASK_STATES } from '../task/task-state.ts';
 import { CHECKPOINT_CAUSES } from '../worker/checkpoint.ts';
@@ -47,6 +48,23 @@ export const eventBody = z.discriminatedUnion('type', [
   }),
   /** The next attempt begins at that checkpoint; 0 is the commit itself. */
   z.object({ type: z.literal('task.rolled_back'), to: z.number().int() }),
+  /** A queue for the changes of this tree to a project. */
+  z.object({ type: z.literal('merge.opened'), queue: z.string(), base: z.string() }),
+  /** A change of the task came into a queue, or moved on in it. */
+  z.object({
+    type: z.literal('merge.moved'),
+    queue: z.string(),
+    entry: z.string(),
+    title: z.string(),
+    try: z.number().int(),
+    /** Absent when it comes in for the first time. */
+    from: z.enum(MERGE_STATES).optional(),
+    to: z.enum(MERGE_STATES),
+    /** Being verified, or merged: the commit of the queue that holds it; else its owner's. */
+    commit: z.string(),
+    /** Gone back to its owner, or refused: why, in a sentence. */
+    reason: z.string().optional(),
+  }),
   z.object({ type: z.literal('worker.added'), name: z.string(), transport: z.string() }),
   z.object({
     type: z.literal('worker.moved'),
