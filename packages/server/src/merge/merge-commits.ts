@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import type { MergeConflict } from '@helixcode/protocol/merge/merge-view';
 import { type Git, GitError } from '../projects/git.ts';
 import { readConflicts } from './read-conflicts.ts';
@@ -11,7 +14,7 @@ export type Merge =
   | { is: 'unrelated' };
 
 /** Both sides and their common beginning are shown of a place that differs. */
-const SETTINGS = ['-c', 'merge.conflictStyle=diff3', '-c', 'merge.renames=true', '-c', 'core.attributesFile=/dev/null'];
+const SETTINGS = ['-c', 'merge.conflictStyle=diff3', '-c', 'merge.renames=true'];
 
 /**
  * Merges a commit onto another one, by three versions, in a bare repository: no files are checked out, no ref is moved. The common
@@ -26,15 +29,39 @@ export async function mergeCommits(git: Git, gitDir: string, onto: string, commi
   const base = await runToEnd(git, [at, 'merge-base', onto, commit], [0, 1]);
   if (base.exitCode === 1) return { is: 'unrelated' };
 
-  const { exitCode, stdout } = await runToEnd(
-    git,
-    [at, ...SETTINGS, 'merge-tree', '--write-tree', '--messages', '-z', onto, commit],
-    [0, 1],
+  const { exitCode, stdout } = await withAttributes(git, gitDir, onto, (attributes) =>
+    runToEnd(
+      git,
+      [at, ...SETTINGS, '-c', `core.attributesFile=${attributes}`, 'merge-tree', '--write-tree', '--messages', '-z', onto, commit],
+      [0, 1],
+    ),
   );
   if (exitCode === 1) return { is: 'conflict', ...(await readConflicts(git, gitDir, stdout.toString(), { onto, commit })) };
   const [tree = ''] = stdout.toString().split('\0');
   const known = await git.text([at, 'rev-parse', '--verify', '--end-of-options', `${onto}^{tree}`]);
   return tree === known ? { is: 'contained' } : { is: 'clean', tree };
+}
+
+/**
+ * What the `.gitattributes` at the root says of merging (`merge=union`, `-merge`, `binary`) holds here as in a checkout: in a bare
+ * repository git reads it from a file only.
+ */
+async function withAttributes<T>(git: Git, gitDir: string, commit: string, use: (file: string) => Promise<T>): Promise<T> {
+  let attributes: Buffer;
+  try {
+    attributes = await git.run([`--git-dir=${gitDir}`, 'cat-file', 'blob', `${commit}:.gitattributes`]);
+  } catch (error) {
+    if (error instanceof GitError) return use('/dev/null');
+    throw error;
+  }
+  const folder = await mkdtemp(path.join(tmpdir(), 'helix-merge-'));
+  try {
+    const file = path.join(folder, 'attributes');
+    await writeFile(file, attributes);
+    return await use(file);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 export interface MergedChange {

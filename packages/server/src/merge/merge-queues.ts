@@ -232,7 +232,10 @@ export function createMergeQueues(deps: MergeContext & { isFirst?: () => boolean
     async enter({ queue: id, key, task, commit, title }) {
       const queue = await getQueue(db, id);
       const known = await findEntry(db, id, key);
-      if (known) return toOutcome(known, queue);
+      if (known) {
+        wake(id);
+        return toOutcome(known, queue);
+      }
       await refuseOver(queue.root_id);
       await keep(queue.project_id, commit);
       await db.tx(async (tx) => {

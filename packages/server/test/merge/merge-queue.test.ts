@@ -273,6 +273,28 @@ test('what cannot be merged by lines is a conflict that names its kind: binary, 
   expect(deleted?.message).toContain('deleted in this change and modified in merged so far');
 });
 
+test('the attributes of the project decide how a file is merged: both lines of a change log are kept, a lock file is never mixed', async () => {
+  const given = await givenQueues(database, {
+    '.gitattributes': 'CHANGES merge=union\n*.lock -merge\n',
+    CHANGES: 'began\n',
+    'a.lock': numbered(30),
+  });
+  const queues = given.serve();
+  const root = await given.task();
+  const { id: queue } = await queues.openQueue({ root, project: given.project, base: given.base });
+  const enter = async (title: string, files: Record<string, string>) =>
+    queues.enter({ queue, key: title, task: root, title, commit: await given.change(given.base, files) });
+  await enter('one', { CHANGES: 'began\none\n' });
+  const two = await enter('two', { CHANGES: 'began\ntwo\n', 'a.lock': numbered(30, { 2: 'two' }) });
+  expect(await given.until(queues, two.entry, 'merged', 'conflict')).toMatchObject({ state: 'merged' });
+  expect(given.git('show', `${(await queues.outcomeOf(two.entry)).commit}:CHANGES`)).toBe('began\none\ntwo');
+  const three = await enter('three', { 'a.lock': numbered(30, { 29: 'three' }) });
+  expect(await given.until(queues, three.entry, 'conflict', 'merged')).toMatchObject({
+    state: 'conflict',
+    returned: { conflicts: [{ path: 'a.lock', kind: expect.stringMatching(/binary|contents/) }] },
+  });
+});
+
 test('a conflict of many large files is told within a bound', async () => {
   const names = Array.from({ length: 60 }, (_, index) => `f${String(index).padStart(2, '0')}.txt`);
   const all = (text: string): Record<string, string> => Object.fromEntries(names.map((name) => [name, `${text}\n`.repeat(500)]));
@@ -293,7 +315,12 @@ test('a conflict of many large files is told within a bound', async () => {
 test('what the queue holds already is merged at once, without a commit or a verification', async () => {
   const given = await givenQueues(database, { 'a.txt': numbered(5) });
   let verified = 0;
-  const queues = given.serve({ verify: async () => (verified++, PASSED) });
+  const queues = given.serve({
+    verify: async () => {
+      verified++;
+      return PASSED;
+    },
+  });
   const root = await given.task();
   const { id: queue } = await queues.openQueue({ root, project: given.project, base: given.base });
   const change = await given.change(given.base, { 'a.txt': numbered(5, { 2: 'two' }) });
@@ -314,7 +341,12 @@ test('what the queue holds already is merged at once, without a commit or a veri
 test('twenty changes are merged in the order in which they came, each verified on top of the one before [M4]', async () => {
   const given = await givenQueues(database, { 'a.txt': numbered(200) });
   const verified: string[] = [];
-  const queues = given.serve({ verify: async ({ commit }) => (verified.push(commit), PASSED) });
+  const queues = given.serve({
+    verify: async ({ commit }) => {
+      verified.push(commit);
+      return PASSED;
+    },
+  });
   const root = await given.task();
   const { id: queue } = await queues.openQueue({ root, project: given.project, base: given.base });
   const commits = Array.from({ length: 20 }, (_, n) =>
