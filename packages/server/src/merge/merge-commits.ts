@@ -112,7 +112,7 @@ async function runToEnd(git: Git, args: string[], expected: readonly number[]): 
   });
   if (exitCode === undefined || !expected.includes(exitCode))
     throw new GitError(
-      args.filter((arg) => !arg.startsWith('-')),
+      args.filter((arg) => !/^-|=/.test(arg)),
       exitCode,
       Buffer.concat(stderr).toString(),
     );

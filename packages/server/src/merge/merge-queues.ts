@@ -310,5 +310,5 @@ function toOutcome(entry: EntryRow, queue: QueueRow): MergeOutcome {
 }
 
 function oneLine(title: string): string {
-  return title.replace(/\s+/g, ' ').trim().slice(0, MAX_TITLE);
+  return title.replace(/\s+/g, ' ').trim().slice(0, MAX_TITLE).toWellFormed() || 'Change';
 }

@@ -58,9 +58,10 @@ export async function readConflicts(
   for (const path of paths.slice(0, MAX_PATHS)) {
     const { kind, message } = told.get(path) ?? { kind: 'contents', message: `${path} differs` };
     const whole = kind === 'binary' ? undefined : await textOf(git, gitDir, tree, path, stages.get(path), merged);
-    const text = whole?.slice(0, Math.min(MAX_PATH_TEXT, textLeft));
+    // A cut may go through the two halves of one character, which the database refuses.
+    const text = whole?.slice(0, Math.min(MAX_PATH_TEXT, textLeft)).toWellFormed();
     textLeft -= text?.length ?? 0;
-    conflicts.push({ path, kind, message, ...(text && { text }), isCut: whole !== text });
+    conflicts.push({ path, kind, message, ...(text && { text }), isCut: whole !== undefined && whole.length > (text?.length ?? 0) });
   }
   return { conflicts, more: Math.max(0, paths.length - MAX_PATHS) };
 }

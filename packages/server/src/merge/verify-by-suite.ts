@@ -16,6 +16,8 @@ import { lockEntry } from './merge-sql.ts';
 
 const SWEEP_MS = 2_000;
 const SHOWN_FAILURES = 20;
+/** @see taskSubmission */
+const MAX_NAME = 200;
 const MAX_FAILURE_TEXT = 600;
 
 export interface SuiteVerification {
@@ -48,7 +50,7 @@ export function createSuiteVerification(deps: SuiteVerificationDeps): SuiteVerif
       if (known) return known;
       const submission = taskSubmission.parse({
         kind: 'test',
-        name: `verify: ${title}`.slice(0, 200),
+        name: `verify: ${title}`.slice(0, MAX_NAME).toWellFormed(),
         spec: { project, commit },
         priority,
       });
@@ -120,7 +122,7 @@ function toVerdict(task: TaskRow, receipts: string[]): Verdict {
 function failuresOf({ failures }: TestReport): string[] {
   const shown = failures.slice(0, SHOWN_FAILURES).map(({ unit, name, message, file, line }) => {
     const place = `${file ?? unit}${line === undefined ? '' : `:${line}`}`;
-    return `${place} ${name}\n${message.slice(0, MAX_FAILURE_TEXT).replace(/^/gm, '  ')}`;
+    return `${place} ${name}\n${message.slice(0, MAX_FAILURE_TEXT).toWellFormed().replace(/^/gm, '  ')}`;
   });
   return failures.length > SHOWN_FAILURES ? [...shown, `and ${failures.length - SHOWN_FAILURES} more`] : shown;
 }
