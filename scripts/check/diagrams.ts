@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MERGE_MOVES } from '@helixcode/protocol/merge/merge-state';
 import { ATTEMPT_MOVES } from '@helixcode/protocol/task/attempt-state';
 import { TASK_MOVES } from '@helixcode/protocol/task/task-state';
 import { WORKER_MOVES } from '@helixcode/protocol/worker/worker-state';
@@ -8,6 +9,7 @@ import { WORKER_MOVES } from '@helixcode/protocol/worker/worker-state';
 const DRAWINGS = [
   { page: 'docs/task-lifecycle.md', marker: 'task moves', draw: () => drawCommands(TASK_MOVES, 'pending') },
   { page: 'docs/task-lifecycle.md', marker: 'attempt moves', draw: () => drawCommands(nameMoves(ATTEMPT_MOVES), 'assigned') },
+  { page: 'docs/merge-queue.md', marker: 'merge moves', draw: () => drawCommands(MERGE_MOVES, 'waiting') },
   { page: 'docs/workers.md', marker: 'worker moves', draw: () => drawCommands(WORKER_MOVES, 'new') },
 ];
 

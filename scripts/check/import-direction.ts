@@ -29,6 +29,7 @@ const SERVER_LAYERS = [
   ['workers'],
   ['projects', 'models', 'receipts'],
   ['tasks'],
+  ['merge'],
   ['agents'],
   ['retention'],
   ['backup'],

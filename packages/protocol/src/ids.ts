@@ -8,6 +8,8 @@ export type RequestId = string & { readonly is: 'RequestId' };
 export type ReceiptId = string & { readonly is: 'ReceiptId' };
 export type SessionId = string & { readonly is: 'SessionId' };
 export type ApprovalId = string & { readonly is: 'ApprovalId' };
+export type MergeQueueId = string & { readonly is: 'MergeQueueId' };
+export type MergeEntryId = string & { readonly is: 'MergeEntryId' };
 
 /** What an id begins with: a reader of a log line sees at once what it names. */
 const PREFIXES = {
@@ -21,6 +23,8 @@ const PREFIXES = {
   receipt: 'rcp',
   session: 'ses',
   approval: 'apr',
+  mergeQueue: 'mgq',
+  mergeEntry: 'mge',
 } as const;
 
 interface IdByNoun {
@@ -34,6 +38,8 @@ interface IdByNoun {
   receipt: ReceiptId;
   session: SessionId;
   approval: ApprovalId;
+  mergeQueue: MergeQueueId;
+  mergeEntry: MergeEntryId;
 }
 
 // Crockford's base 32: no i, l, o, u, so that an id read aloud or typed by hand is not mistaken.

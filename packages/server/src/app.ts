@@ -24,6 +24,9 @@ import { listLeases } from './fleet/lease-sql.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { watchLoopDelay } from './loop-delay.ts';
 import { machinesOf } from './machines.ts';
+import { mergeHandlers } from './merge/merge-handlers.ts';
+import { createMergeQueues } from './merge/merge-queues.ts';
+import { createSuiteVerification } from './merge/verify-by-suite.ts';
 import { createModelGateway } from './models/model-gateway.ts';
 import { modelHandlers } from './models/model-handlers.ts';
 import { createModelProviders } from './models/model-providers.ts';
@@ -182,6 +185,17 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   servers?.serve('checkpoint.take', (request: CheckpointRequest) => checkpoints.takeOfAttempt(request));
   const book = openAttemptBook({ ...context, nameOfWorker: registry.nameOfWorker });
 
+  const suites = createSuiteVerification({ ...context, startDriver, tail, notary, isFirst: fleet.isFirst });
+  const merges = createMergeQueues({
+    db,
+    mirrors,
+    log,
+    verify: suites.verify,
+    wakeEvents,
+    wakeDriver: context.wakeDriver,
+    isFirst: fleet.isFirst,
+  });
+
   const sweeps = startRetention({
     db,
     log,
@@ -256,6 +270,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
         nameOfWorker: registry.nameOfWorker,
         openBlob: async (key) => (await blobs.open(key))?.content,
       }),
+      ...mergeHandlers({ db }),
       ...modelHandlers({ providers, gateway, config: settings.providers, machines: () => machinesOf(registry) }),
       ...receiptHandlers({ db, notary }),
       ...usageHandlers({ db, config: settings.providers }),
@@ -303,6 +318,8 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
       const isHandedOver = !fleet.isAlone();
       await fleet.drain();
       await sweeps.stop();
+      await merges.stop();
+      await suites.stop();
       if (isHandedOver) {
         await tasks.stopPlacing();
         await registry.stop();

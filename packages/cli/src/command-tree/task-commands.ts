@@ -88,6 +88,11 @@ export const tasks = buildRouteMap({
       parameters: { positional: { kind: 'tuple', parameters: [task] } },
       docs: { brief: 'The checkpoints of a task and of its parts' },
     }),
+    merges: buildCommand({
+      loader: () => import('../commands/tasks-merges.ts'),
+      parameters: { positional: { kind: 'tuple', parameters: [task] } },
+      docs: { brief: 'How the changes that the parts of a task made are merged' },
+    }),
     rollback: buildCommand({
       loader: () => import('../commands/tasks-rollback.ts'),
       parameters: {

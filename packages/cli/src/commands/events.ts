@@ -85,6 +85,10 @@ function detailOf({ body }: Event): string {
       return `${body.kind}: ${body.question}`;
     case 'approval.answered':
       return body.isAccepted ? 'accepted' : 'refused';
+    case 'merge.opened':
+      return `merge queue ${body.queue} at ${body.base.slice(0, 12)}`;
+    case 'merge.moved':
+      return `${body.title}: ${body.from === undefined ? '' : `${body.from} -> `}${body.to}${body.reason ? `: ${body.reason}` : ''}`;
     case 'worker.added':
       return `${body.name} (${body.transport})`;
     case 'worker.moved':

@@ -34,6 +34,7 @@ export const ROUTE_PATHS = {
   'tasks.checkpoint': { method: 'POST', path: '/tasks/:task/checkpoints' },
   'tasks.checkpoints': { method: 'GET', path: '/tasks/:task/checkpoints' },
   'tasks.rollback': { method: 'POST', path: '/tasks/:task/rollback' },
+  'tasks.merges': { method: 'GET', path: '/tasks/:task/merges' },
   'tasks.junit': { method: 'GET', path: '/tasks/:task/junit' },
   'tasks.coverage': { method: 'GET', path: '/tasks/:task/coverage' },
   'tasks.artifact': { method: 'GET', path: '/tasks/:task/artifact' },

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { workerConfig, workerName } from '../config/helix-config.ts';
 import type { ErrorCode } from '../errors.ts';
 import { event, TOPIC } from '../event/events.ts';
+import { mergeQueueView } from '../merge/merge-view.ts';
 import { receiptKey, signedReceipt } from '../receipt/receipt.ts';
 import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
@@ -223,6 +224,11 @@ export const ROUTES = {
   'tasks.checkpoints': {
     ...ROUTE_PATHS['tasks.checkpoints'], tag: 'tasks', summary: 'The checkpoints of a task and of its parts, oldest first; also those dropped',
     answer: z.object({ items: z.array(checkpointView) }), status: 200, errors: ['task.not_found'],
+  },
+  'tasks.merges': {
+    ...ROUTE_PATHS['tasks.merges'], tag: 'tasks',
+    summary: 'How the changes that the tasks of this tree made are merged: a queue for each project, with all that came into it',
+    answer: z.object({ items: z.array(mergeQueueView) }), status: 200, errors: ['task.not_found'],
   },
   'tasks.rollback': {
     ...ROUTE_PATHS['tasks.rollback'], tag: 'tasks',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MERGE_STATES } from '../merge/merge-state.ts';
 import { APPROVAL_KINDS, SESSION_ENTRY_TYPES } from '../session/session.ts';
 import { ATTEMPT_STATES } from '../task/attempt-state.ts';
 import { TASK_STATES } from '../task/task-state.ts';
@@ -58,6 +59,23 @@ export const eventBody = z.discriminatedUnion('type', [
     question: z.string(),
   }),
   z.object({ type: z.literal('approval.answered'), approval: z.string(), session: z.string(), isAccepted: z.boolean() }),
+  /** A queue for the changes of this tree to a project. */
+  z.object({ type: z.literal('merge.opened'), queue: z.string(), base: z.string() }),
+  /** A change of the task came into a queue, or moved on in it. */
+  z.object({
+    type: z.literal('merge.moved'),
+    queue: z.string(),
+    entry: z.string(),
+    title: z.string(),
+    try: z.number().int(),
+    /** Absent when it comes in for the first time. */
+    from: z.enum(MERGE_STATES).optional(),
+    to: z.enum(MERGE_STATES),
+    /** Being verified, or merged: the commit of the queue that holds it; else its owner's. */
+    commit: z.string(),
+    /** Gone back to its owner, or refused: why, in a sentence. */
+    reason: z.string().optional(),
+  }),
   z.object({ type: z.literal('worker.added'), name: z.string(), transport: z.string() }),
   z.object({
     type: z.literal('worker.moved'),

@@ -109,6 +109,8 @@ export function openPool(url: string, settings: pg.PoolConfig, { maxConnections 
   });
   // An idle connection that dies is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => {});
+  // Nor may one that dies in the moment in which it is handed out, when the pool does not listen any more and its user not yet.
+  pool.on('connect', (client) => void client.on('error', () => {}));
   return pool;
 }
 

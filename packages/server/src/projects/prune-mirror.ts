@@ -1,6 +1,7 @@
-import type { ProjectId, TaskId } from '@helixcode/protocol/ids';
+import type { MergeQueueId, ProjectId, TaskId } from '@helixcode/protocol/ids';
 import { TASK_REFS } from './checkpoint-refs.ts';
 import { GitError } from './git.ts';
+import { MERGE_REFS } from './merge-refs.ts';
 import { type Mirrors, SNAPSHOT_REFS } from './mirror.ts';
 
 /**
@@ -18,14 +19,18 @@ export interface CheckpointRef {
 export interface KeptRefs {
   snapshots: string[];
   checkpoints: CheckpointRef[];
+  /** Tips of merge queues. */
+  merges: MergeQueueId[];
 }
 
 /** To be called within `mirrors.exclusively`, as the two below, so that nothing is added in between. */
 export async function listKeptRefs(mirrors: Mirrors, project: ProjectId): Promise<KeptRefs> {
-  const kept: KeptRefs = { snapshots: [], checkpoints: [] };
+  const kept: KeptRefs = { snapshots: [], checkpoints: [], merges: [] };
   const gitDir = `--git-dir=${mirrors.folderOf(project)}`;
-  for (const name of (await mirrors.git.text([gitDir, 'for-each-ref', '--format=%(refname)', SNAPSHOT_REFS, TASK_REFS])).split('\n')) {
+  const names = await mirrors.git.text([gitDir, 'for-each-ref', '--format=%(refname)', SNAPSHOT_REFS, TASK_REFS, MERGE_REFS]);
+  for (const name of names.split('\n')) {
     if (name.startsWith(`${SNAPSHOT_REFS}/`)) kept.snapshots.push(name.slice(SNAPSHOT_REFS.length + 1));
+    else if (name.startsWith(`${MERGE_REFS}/`)) kept.merges.push(name.slice(MERGE_REFS.length + 1) as MergeQueueId);
     else if (name.startsWith(`${TASK_REFS}/`)) {
       const [task, number] = name.slice(TASK_REFS.length + 1).split('/');
       kept.checkpoints.push({ task: task as TaskId, number: Number(number) });
@@ -35,7 +40,7 @@ export async function listKeptRefs(mirrors: Mirrors, project: ProjectId): Promis
 }
 
 /**
- * Lets go of snapshots and checkpoints.
+ * Lets go of snapshots, checkpoints and tips of queues.
  *
  * @param needed commits that must stay: one that only what goes now leads to gets a ref of its own first
  */
@@ -43,6 +48,7 @@ export async function dropRefs(mirrors: Mirrors, project: ProjectId, gone: KeptR
   const names = [
     ...gone.snapshots.map((commit) => `${SNAPSHOT_REFS}/${commit}`),
     ...gone.checkpoints.map(({ task, number }) => `${TASK_REFS}/${task}/${number}`),
+    ...gone.merges.map((queue) => `${MERGE_REFS}/${queue}`),
   ];
   if (names.length === 0) return;
   const gitDir = `--git-dir=${mirrors.folderOf(project)}`;

@@ -2,7 +2,14 @@ import { existsSync } from 'node:fs';
 import type { ProjectId } from '@helixcode/protocol/ids';
 import { listProjects } from '../projects/project-sql.ts';
 import { dropRefs, listKeptRefs, pruneMirror } from '../projects/prune-mirror.ts';
-import { adoptSnapshots, deleteSnapshots, listCheckpointKeepers, listNeededCommits, listOldSnapshots } from './retention-sql.ts';
+import {
+  adoptSnapshots,
+  deleteSnapshots,
+  listCheckpointKeepers,
+  listNeededCommits,
+  listOldSnapshots,
+  listQueuesAmong,
+} from './retention-sql.ts';
 import type { Sweep } from './sweep.ts';
 import type { Tally } from './tally.ts';
 
@@ -42,7 +49,9 @@ async function collectIn({ db, mirrors, dryRun, before, retention }: Sweep, proj
     const keeper = keepers.get(task);
     return !keeper || !(keeper.goes_on || keeper.numbers.includes(number));
   });
-  if (gone.size + checkpoints.length === 0) return;
-  await dropRefs(mirrors, project, { snapshots: [...gone], checkpoints }, await listNeededCommits(db, project, unusedSince));
+  const queues = await listQueuesAmong(db, refs.merges);
+  const merges = refs.merges.filter((queue) => !queues.has(queue));
+  if (gone.size + checkpoints.length + merges.length === 0) return;
+  await dropRefs(mirrors, project, { snapshots: [...gone], checkpoints, merges }, await listNeededCommits(db, project, unusedSince));
   await pruneMirror(mirrors, project);
 }

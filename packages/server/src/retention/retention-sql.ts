@@ -1,4 +1,4 @@
-import type { ProjectId, TaskId } from '@helixcode/protocol/ids';
+import type { MergeQueueId, ProjectId, TaskId } from '@helixcode/protocol/ids';
 import type { Db } from '../db/db.ts';
 
 /** Advisory lock of whoever removes things, or needs that nothing is removed. */
@@ -108,6 +108,12 @@ export async function listCheckpointKeepers(db: Db, tasks: TaskId[]): Promise<{ 
     [tasks],
   );
   return rows;
+}
+
+/** Those of these queues that there are: a queue goes with its tree. */
+export async function listQueuesAmong(db: Db, queues: MergeQueueId[]): Promise<Set<MergeQueueId>> {
+  const { rows } = await db.query<{ id: MergeQueueId }>(`select id from merge_queues where id = any($1)`, [queues]);
+  return new Set(rows.map((row) => row.id));
 }
 
 /** Whole trees that ended before `before`; `count` is 1. */

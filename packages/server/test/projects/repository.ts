@@ -8,7 +8,7 @@ export interface TestRepository {
   folder: string;
   git(...args: string[]): string;
   /** Writes the files and commits everything; returns the commit. */
-  commit(files: Record<string, string>): string;
+  commit(files: Record<string, string | Buffer>): string;
   /** A bundle of `what`, e.g. a branch and `^exclusions`. */
   bundle(...what: string[]): Buffer;
 }

@@ -6,8 +6,10 @@ import { helixConfig } from '@helixcode/protocol/config/helix-config';
 import { type AttemptId, newId, type ProjectId, type TaskId } from '@helixcode/protocol/ids';
 import { type DriverArchive, type DurableEngine, openDurableEngine } from '@helixcode/server/engine/durable-engine';
 import { createEventTail } from '@helixcode/server/events/event-tail';
+import { createMergeQueues } from '@helixcode/server/merge/merge-queues';
 import { createBlobStore } from '@helixcode/server/projects/blob-store';
 import { createCheckpointRefs } from '@helixcode/server/projects/checkpoint-refs';
+import { MERGE_REFS } from '@helixcode/server/projects/merge-refs';
 import { createMirrors } from '@helixcode/server/projects/mirror';
 import { insertProject, noteSnapshot } from '@helixcode/server/projects/project-sql';
 import { takeSnapshot } from '@helixcode/server/projects/take-snapshot';
@@ -232,6 +234,40 @@ test('a tree that ended long ago goes with everything of it, and what tests took
   expect((await db.query(`select id from distributed_tasks`)).rows).toEqual([{ id: stays.id }]);
   expect(await countOf('output_chunks')).toBe(1);
   expect((await db.query(`select unit from test_timings`)).rows).toHaveLength(1);
+});
+
+test('the tip of a merge queue stays as long as its tree', async () => {
+  const { db } = database;
+  const kept = givenKept({ taskDays: 50 });
+  const repository = givenRepository();
+  const base = repository.commit({ 'a.txt': 'a' });
+  const project = newId('project');
+  await insertProject(db, { id: project, name: 'crane', source: null, default_branch: null });
+  await kept.mirrors.create(project, repository.folder);
+  const queues = createMergeQueues({
+    ...kept.deps,
+    verify: () => Promise.reject(new Error('nothing is merged here')),
+    wakeEvents: () => {},
+    wakeDriver: () => {},
+  });
+  onTestFinished(() => queues.stop());
+  const [old, live] = [await givenTask(), await givenTask()];
+  const [gone, stays] = [await queues.openQueue({ root: old.id, project, base }), await queues.openQueue({ root: live.id, project, base })];
+  await tasks.report(old.attempt, { exitCode: 0, streams: { out: 1_000 } });
+  await tasks.until(old, 'completed');
+  await age(old.id, oldDays);
+  await kept.sweep();
+  await kept.sweep();
+  const refs = await kept.mirrors.git.text([
+    `--git-dir=${kept.mirrors.folderOf(project)}`,
+    'for-each-ref',
+    '--format=%(refname)',
+    MERGE_REFS,
+  ]);
+  expect(refs).toBe(`${MERGE_REFS}/${stays.id}`);
+  await expect(queues.enter({ queue: gone.id, key: '1', task: old.id, commit: base, title: 'Late' })).rejects.toMatchObject({
+    code: 'merge.not_found',
+  });
 });
 
 test('whoever asks for what followed a removed event is told that it is gone [T7]', async () => {

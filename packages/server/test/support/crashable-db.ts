@@ -6,6 +6,8 @@ import { type Db, openDb } from '@helixcode/server/db/db';
 export interface CrashableDb {
   db: Db;
   readonly isDead: boolean;
+  /** Resolves when it is. */
+  readonly whenDead: Promise<void>;
   /** Lets it die by itself after so many more statements and commits. */
   dieAfter(steps: number): void;
   /** Ends it now, with its connections; resolves when nothing of it can be written any more. */
@@ -23,13 +25,18 @@ export function openCrashableDb(url: string, admin: Db): CrashableDb {
   named.searchParams.set('application_name', name);
   const inner = openDb(named.href, { maxConnections: 6 });
   let isDead = false;
+  const death = Promise.withResolvers<void>();
+  const end = (): void => {
+    isDead = true;
+    death.resolve();
+  };
   let stepsLeft = Number.POSITIVE_INFINITY;
   let underWay = 0;
   let isClosed = false;
 
   /** Whether the server has not lived to this point. */
   const isOver = (): boolean => {
-    if (--stepsLeft < 0) isDead = true;
+    if (--stepsLeft < 0) end();
     return isDead;
   };
   const watched = async <T>(act: () => Promise<T>): Promise<T> => {
@@ -69,8 +76,9 @@ export function openCrashableDb(url: string, admin: Db): CrashableDb {
     dieAfter(steps) {
       stepsLeft = steps;
     },
+    whenDead: death.promise,
     async die() {
-      isDead = true;
+      end();
       for (;;) {
         const { rowCount } = await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1`, [
           name,
