@@ -307,6 +307,61 @@ test('a part of the work is done by another agent, and its change is put into th
   expect(items).toMatchObject([{ calls: 6 }]);
 });
 
+test('a plan that is agreed to runs as a tree; a change that does not fit another one goes back to the agent that made it [M4] [F5]', async () => {
+  const part = (id: string, title: string, more: object) => ({
+    id,
+    title,
+    kind: 'agent',
+    detail: 'As it says.',
+    needs: [],
+    files: ['add.js'],
+    minutes: 1,
+    costUsd: 0,
+    ...more,
+  });
+  const goalOf = (title: string): string => `${title}\n\nAs it says.\n\nFiles it will probably change: add.js`;
+  scripts.set(goalOf('Mend it'), [MEND, { text: 'It adds.' }]);
+  scripts.set(goalOf('Name it'), (turn, { messages }) => {
+    const isBack = messages.some(({ role, content }) => role === 'user' && textOf(content).includes('does not fit'));
+    if (turn === 0) return { calls: [{ tool: 'edit', input: { path: 'add.js', old: 'a - b;', new: 'a - b; // sum' } }] };
+    if (!isBack) return { text: 'Named.', afterMs: 3_000 };
+    if (turn === 2) return { calls: [{ tool: 'read', input: { path: 'add.js' } }] };
+    if (turn === 3)
+      return { calls: [{ tool: 'write', input: { path: 'add.js', content: 'export const add = (a, b) => a + b; // sum\n' } }] };
+    return { text: 'Both hold now.' };
+  });
+  const session = await start(
+    'Mend and name it.',
+    [
+      { calls: [{ tool: 'read', input: { path: 'add.js' } }] },
+      {
+        calls: [
+          {
+            tool: 'plan',
+            input: {
+              summary: 'Two changes at once, then a look.',
+              subtasks: [
+                part('mend', 'Mend it', {}),
+                part('name', 'Name it', {}),
+                part('look', 'Look', { kind: 'shell', detail: 'grep -q "a + b; // sum" add.js', needs: ['mend', 'name'], files: [] }),
+              ],
+              risks: [],
+            },
+          },
+        ],
+      },
+    ],
+    { mode: 'plan' },
+  );
+  await asked(session.task);
+  const [plan] = await openApprovals(session.id);
+  expect(plan).toMatchObject({ kind: 'plan', question: 'Two changes at once, then a look.', plan: { totals: { minutes: 3 } } });
+  await server.client.call('approvals.answer', { params: { approval: plan?.id ?? '' }, body: {} });
+  const end = await taskIsSettled(server, session.task);
+  expect(end).toMatchObject({ state: 'completed', result: { changedFiles: ['add.js'], proof: 'verified' } });
+  expect(await changedFile(session.id, 'add.js')).toBe('export const add = (a, b) => a + b; // sum\n');
+}, 120_000);
+
 test('at its limit of turns a run asks, and goes on when it is let [F4]', async () => {
   const session = await start(
     'Look about.',

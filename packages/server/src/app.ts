@@ -27,6 +27,7 @@ import { machinesOf } from './machines.ts';
 import { mergeHandlers } from './merge/merge-handlers.ts';
 import { createMergeQueues } from './merge/merge-queues.ts';
 import { createSuiteVerification } from './merge/verify-by-suite.ts';
+import { verifyWhereTested } from './merge/verify-where-tested.ts';
 import { createModelGateway } from './models/model-gateway.ts';
 import { modelHandlers } from './models/model-handlers.ts';
 import { createModelProviders } from './models/model-providers.ts';
@@ -190,7 +191,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     db,
     mirrors,
     log,
-    verify: suites.verify,
+    verify: verifyWhereTested(projectFiles, suites.verify),
     wakeEvents,
     wakeDriver: context.wakeDriver,
     isFirst: fleet.isFirst,
@@ -226,6 +227,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     providers,
     notary,
     checkpoints,
+    merges,
     mirrors,
     projectFiles,
     treeOf: (project, commit) => treeOfCommit(mirrors, project, commit),

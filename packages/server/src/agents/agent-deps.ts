@@ -1,6 +1,7 @@
 import type { Workspace } from '@helixcode/agent/workspace';
 import type { ProjectId } from '@helixcode/protocol/ids';
 import type { EventTail } from '../events/event-tail.ts';
+import type { MergeQueues } from '../merge/merge-queues.ts';
 import type { ModelGateway } from '../models/model-gateway.ts';
 import type { ModelProviders } from '../models/model-providers.ts';
 import type { Mirrors } from '../projects/mirror.ts';
@@ -25,6 +26,7 @@ export interface AgentDeps extends TaskContext {
   providers: Pick<ModelProviders, 'target'>;
   notary: Pick<Notary, 'receiptOf'>;
   checkpoints: Pick<Checkpoints, 'take'>;
+  merges: MergeQueues;
   mirrors: Mirrors;
   projectFiles(project: ProjectId, commit: string): Promise<ProjectFiles>;
   /** Hash of the tree of a commit. */

@@ -14,6 +14,7 @@ import type { Bell } from './bell.ts';
 import { findSeat, findSeatTask, type Seat } from './seat.ts';
 import { readStanding, type Standing, writeEntries } from './session-book.ts';
 import { findSession, type NewEntry, type SessionCheckpoint, type SessionRow } from './session-sql.ts';
+import { SPAWNED } from './start-session.ts';
 import { hostOf } from './task-host.ts';
 import { gatherEvidence } from './verify.ts';
 
@@ -223,7 +224,7 @@ export class AgentRun {
 
   async #park(reason: ErrorFact): Promise<void> {
     // Nobody looks on: the one it works for reads what it had.
-    if (this.#task.parent_id !== null) throw CodedError.fromFact(reason);
+    if (this.#task.key?.startsWith(SPAWNED)) throw CodedError.fromFact(reason);
     if (this.#standing.conversation.parked === undefined) this.#take([{ outcome: { type: 'parked', reason } }]);
     if (!(await this.#isOnTheBooks())) return;
     const known = this.#standing.head;

@@ -1,15 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Plan } from '@helixcode/agent/plan/plan';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { TaskId } from '@helixcode/protocol/ids';
+import { isSettled } from '@helixcode/protocol/task/task-state';
 import { appendEvents } from '../events/event-log.ts';
 import { changedFiles } from '../projects/changed-files.ts';
 import { squashCommit } from '../projects/squash-commit.ts';
+import { cancelTask } from '../tasks/cancel-task.ts';
 import type { Advance } from '../tasks/kinds/kind.ts';
 import type { Progress, TaskRow } from '../tasks/task-row.ts';
 import { getTask, lockTask, moveTask, saveDriverState } from '../tasks/task-sql.ts';
 import type { AgentDeps } from './agent-deps.ts';
 import { AgentRun, type RunEnd } from './agent-run.ts';
 import { Bell } from './bell.ts';
+import { carryOut, type PlanEnd } from './plan-tree.ts';
+import { findSeatTask } from './seat.ts';
 import { NotDriven } from './session-book.ts';
 import { findSessionOfTask, type SessionRow } from './session-sql.ts';
 
@@ -62,7 +67,11 @@ export function createAgents(deps: AgentDeps): Agents {
       });
       const progress = progressOf(deps, task.id);
       try {
-        return { outcome: { state: 'completed', result: await resultOf(deps, session, await run.toEnd(progress.say)) } };
+        const end = await run.toEnd(progress.say);
+        const { plan } = end.ending;
+        if (plan === undefined) return { outcome: { state: 'completed', result: await resultOf(deps, session, end) } };
+        await releaseSeat(deps, task);
+        return endOfPlan(deps, session, plan, await carryOut({ deps, task, session, bell, signal }, plan, progress.say));
       } finally {
         over.abort(new NotDriven('the run is over'));
         progress.stop();
@@ -131,6 +140,37 @@ async function claim({ db, wakeEvents }: AgentDeps, id: TaskId): Promise<void> {
     ]);
   });
   wakeEvents();
+}
+
+/** Who made the plan has no more to do with files. */
+async function releaseSeat(deps: AgentDeps, task: TaskRow): Promise<void> {
+  const seat = await findSeatTask(deps.db, task.id);
+  if (!seat || isSettled(seat.state)) return;
+  await cancelTask(deps, seat.id, undefined).catch((error: unknown) => {
+    if (!(error instanceof CodedError) || error.code !== 'task.move_refused') throw error;
+  });
+}
+
+async function endOfPlan({ mirrors }: AgentDeps, session: SessionRow, plan: Plan, { parts, tip, receipts }: PlanEnd): Promise<Advance> {
+  const { project_id: project, base_commit: base } = session;
+  const changed = tip === base ? [] : await changedFiles(mirrors, project, base, tip);
+  const failed = parts.flatMap(({ title, state }) => (state.is === 'failed' ? [{ title, why: state.why }] : []));
+  const texts = parts.map(({ title, state }) => (state.is === 'done' ? `${title}: ${state.text || 'done'}` : `${title}: not done`));
+  const result: AgentResult = {
+    session: session.id,
+    text: [plan.summary, ...texts].join('\n'),
+    proof: receipts.length > 0 ? 'verified' : 'nothing_to_verify',
+    receipts: [...receipts],
+    changedFiles: changed,
+    plan,
+    ...(changed.length > 0 && { commit: tip }),
+  };
+  const [first] = failed;
+  if (!first) return { outcome: { state: 'completed', result } };
+  const message = `${failed.length} of ${parts.length} parts of the plan were not done; the first: ${first.title}: ${first.why.message}`;
+  return {
+    outcome: { state: 'failed', result, failure: { code: 'task.subtask_failed', message, next: `helix sessions show ${session.id}` } },
+  };
 }
 
 async function resultOf({ mirrors, db }: AgentDeps, session: SessionRow, { ending, checkpoint }: RunEnd): Promise<AgentResult> {

@@ -155,6 +155,10 @@ export async function setTaskOfSession(tx: Db, session: SessionId, task: TaskId)
   await tx.query(`update sessions set task_id = $2 where id = $1`, [session, task]);
 }
 
+export async function setBaseOfSession(tx: Db, session: SessionId, base: string): Promise<void> {
+  await tx.query(`update sessions set base_commit = $2 where id = $1`, [session, base]);
+}
+
 export async function setSettings(tx: Db, session: SessionId, settings: SessionSettings): Promise<void> {
   await tx.query(`update sessions set settings = $2 where id = $1`, [session, JSON.stringify(settings)]);
 }

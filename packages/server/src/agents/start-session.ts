@@ -15,6 +15,8 @@ import { seatOf } from './seat.ts';
 import { addEntries } from './session-book.ts';
 import { findSessionOfTask, insertSession, type NewEntry, type SessionRow, type SessionSettings } from './session-sql.ts';
 
+/** What the key of a task begins with whose agent works for another one. */
+export const SPAWNED = 'spawn-';
 const TITLE_CHARACTERS = 80;
 
 /**

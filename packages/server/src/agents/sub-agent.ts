@@ -12,7 +12,7 @@ import type { AgentDeps } from './agent-deps.ts';
 import type { Bell } from './bell.ts';
 import { readStanding } from './session-book.ts';
 import { findSession, type SessionRow } from './session-sql.ts';
-import { startSubSession } from './start-session.ts';
+import { SPAWNED, startSubSession } from './start-session.ts';
 
 /** What is waited for is looked at so often where nothing is told of it. */
 const LOOK_EVERY_MS = 2_000;
@@ -40,7 +40,7 @@ export async function runSubAgent(
   const title = goal.trim().split('\n', 1)[0]?.slice(0, TITLE_CHARACTERS) || 'a part of the work';
   const begun = await startSubSession(
     deps,
-    { task: above.task, session: above.session, key: `spawn-${callId}` },
+    { task: above.task, session: above.session, key: `${SPAWNED}${callId}` },
     { goal, title, commit, minutes, verify: [], ...(budgetUsd !== undefined && { budgetUsd }) },
   );
   const task = await settledOf(deps, await getTask(deps.db, begun.task_id), minutes, bell, signal);

@@ -9,7 +9,8 @@ export type Merge =
   /** Nothing of it is missing in `onto`. */
   | { is: 'contained' }
   | { is: 'clean'; tree: string }
-  | { is: 'conflict'; conflicts: MergeConflict[]; more: number }
+  /** `tree`: what came out, with marks where they differ. */
+  | { is: 'conflict'; tree: string; conflicts: MergeConflict[]; more: number }
   /** They have no common beginning. */
   | { is: 'unrelated' };
 
@@ -36,8 +37,8 @@ export async function mergeCommits(git: Git, gitDir: string, onto: string, commi
       [0, 1],
     ),
   );
-  if (exitCode === 1) return { is: 'conflict', ...(await readConflicts(git, gitDir, stdout.toString(), { onto, commit })) };
   const [tree = ''] = stdout.toString().split('\0');
+  if (exitCode === 1) return { is: 'conflict', tree, ...(await readConflicts(git, gitDir, stdout.toString(), { onto, commit })) };
   const known = await git.text([at, 'rev-parse', '--verify', '--end-of-options', `${onto}^{tree}`]);
   return tree === known ? { is: 'contained' } : { is: 'clean', tree };
 }
