@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import type { ServerId } from '@helixcode/protocol/ids';
 import type { DatabaseSession } from '../db/database-session.ts';
@@ -85,6 +86,9 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
     },
   });
 
+  // The library knows by the asynchronous context whether it is called from within a driver, and refuses there what a turn may well ask for: to start or wake others.
+  const outside = AsyncLocalStorage.snapshot();
+
   async function takeTurn(id: string): Promise<Turn> {
     wakesUnderWay.delete(id);
     drivenHere.add(id);
@@ -108,7 +112,7 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
   const sleepers = new Map<string, NodeJS.Timeout>();
 
   function sendWake(id: string): void {
-    DBOS.send(id, true, WAKE).catch((cause: unknown) => {
+    outside(() => DBOS.send(id, true, WAKE)).catch((cause: unknown) => {
       wakesUnderWay.delete(id);
       // The driver is over, or the database is away: a living one looks by itself when its wait is over.
       log.debug({ driver: id, err: cause }, 'a wake-up did not reach its driver');
@@ -147,7 +151,7 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
 
   return {
     async start(id) {
-      await DBOS.startWorkflow(drive, { workflowID: id })(id);
+      await outside(() => DBOS.startWorkflow(drive, { workflowID: id })(id));
     },
     wake(id, { isUrgent = false } = {}) {
       const sleeper = sleepers.get(id);
@@ -164,7 +168,7 @@ export async function openDurableEngine(options: DurableEngineOptions): Promise<
       else sleepers.set(id, setTimeout(send, restMs));
     },
     async cancel(id) {
-      await DBOS.cancelWorkflow(id);
+      await outside(() => DBOS.cancelWorkflow(id));
     },
     async adopt(listLiving) {
       const pending = await DBOS.listWorkflows({ status: 'PENDING', workflowName: 'drive', loadInput: false, loadOutput: false });
