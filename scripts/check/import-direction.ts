@@ -8,7 +8,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   llm: ['protocol'],
   agent: ['llm', 'protocol'],
   worker: ['protocol'],
-  server: ['llm', 'protocol'],
+  server: ['agent', 'llm', 'protocol'],
   cli: ['client', 'protocol'],
 };
 

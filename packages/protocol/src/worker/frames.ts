@@ -41,6 +41,11 @@ export const serverMessage = z.discriminatedUnion('t', [
   z.object({ t: z.literal('probe') }),
   /** Remove what is kept for later jobs beyond the limits, or only count it; `tidied` answers. */
   z.object({ t: z.literal('tidy'), request: z.string(), limits: tidyLimits, dryRun: z.boolean() }),
+  /**
+   * Work in the checkout of a running job; `worked` answers. `text` is the JSON of a `workspaceOp`, in several frames of
+   * the same request where it is long. All of it is safe to ask for again.
+   */
+  z.object({ t: z.literal('workspace'), request: z.string(), attempt: z.string(), text: z.string(), isLast: z.boolean() }),
   /** The daemon ends; its jobs go on and the next daemon adopts them. */
   z.object({ t: z.literal('shutdown') }),
 ]);
@@ -66,6 +71,8 @@ export const workerMessage = z.discriminatedUnion('t', [
   /** A snapshot that was asked for will not come. */
   z.object({ t: z.literal('unrecorded'), attempt: z.string(), request: z.string(), code: z.string(), message: z.string() }),
   z.object({ t: z.literal('tidied'), request: z.string(), items: z.array(tidied) }),
+  /** `text` is the JSON of a `WorkspaceReply`, in several frames where it is long. */
+  z.object({ t: z.literal('worked'), request: z.string(), text: z.string(), isLast: z.boolean() }),
   /**
    * A byte tunnel to a service of the server. The bytes of both directions are data frames of `ch`, each direction with
    * its own offsets, acks (of bytes taken, not stored) and window. `eof` closes one direction; the tunnel is over when

@@ -15,6 +15,7 @@ import {
 } from '@helixcode/protocol/worker/frames';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import type { Tidied, TidyLimits } from '@helixcode/protocol/worker/tidy';
+import { WORKSPACE_TEXT_CHARACTERS, workspacePieces } from '@helixcode/protocol/worker/workspace';
 import type { Logger } from 'pino';
 import { type FrameStream, openFrameStream } from './frame-stream.ts';
 import type { JobBook, JobOrder, WorkerServices } from './job-book.ts';
@@ -72,6 +73,11 @@ export interface WorkerLink {
   checkpoint(attempt: AttemptId, request: string, limits: CheckpointLimits): void;
   /** Asks for the removal of what is kept there beyond the limits. @throws CodedError `worker.link_lost` */
   tidy(limits: TidyLimits, dryRun: boolean): Promise<Tidied[]>;
+  /**
+   * Asks for work in the checkout of a job.
+   * @param text the JSON of a `workspaceOp`; @returns that of a `WorkspaceReply`, `undefined` when the link is over before it came
+   */
+  work(attempt: AttemptId, text: string): Promise<string | undefined>;
   /** Jobs that are on the worker or wait for a slot of it, and are not over, as far as is known here. */
   liveJobs(): number;
   /** When the worker last said anything, by `performance.now()`. */
@@ -111,6 +117,8 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
   const heldReports = new Map<AttemptId, JobReport>();
   const acksDue = new Set<OutputChannel>();
   const tidying = new Map<string, PromiseWithResolvers<Tidied[]>>();
+  /** Work that is not answered yet, and the pieces of the answer that came. */
+  const working = new Map<string, { text: string; answer: PromiseWithResolvers<string | undefined> }>();
   /** Jobs that wait for a slot, in the order in which they get one. */
   const waitingJobs = new Map<AttemptId, LinkedJob>();
   let recallTimer: NodeJS.Timeout | undefined;
@@ -200,6 +208,8 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
         });
       case 'tidied':
         return tidying.get(message.request)?.resolve(message.items);
+      case 'worked':
+        return takeWorked(message);
       case 'tunnel':
         return openTunnel(message.ch, message.service, message.name);
       case 'ack':
@@ -224,6 +234,25 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
         );
       case 'fault':
         return takeFault(message);
+    }
+  }
+
+  function takeWorked({ request, text, isLast }: Extract<WorkerMessage, { t: 'worked' }>): void {
+    const work = working.get(request);
+    if (!work) return;
+    work.text += text;
+    if (work.text.length > WORKSPACE_TEXT_CHARACTERS)
+      throw new CodedError('worker.protocol_violation', `${workerName} answered with more than ${WORKSPACE_TEXT_CHARACTERS} characters`);
+    if (!isLast) return;
+    working.delete(request);
+    work.answer.resolve(work.text);
+  }
+
+  async function sendWork(request: string, attempt: AttemptId, text: string): Promise<void> {
+    for (const piece of workspacePieces(text)) {
+      while (!isClosed && frames.isFull()) await new Promise<void>((resolve) => frames.onRoom(resolve));
+      if (!working.has(request)) return;
+      frames.send({ t: 'workspace', request, attempt, ...piece });
     }
   }
 
@@ -564,6 +593,8 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     clearInterval(heartbeat);
     for (const tunnel of [...tunnels.values()]) tunnel.takeClose('the link was lost');
     for (const answer of tidying.values()) answer.reject(error);
+    for (const { answer } of working.values()) answer.resolve(undefined);
+    working.clear();
     stream.destroy();
     ears.onClose(error);
   }
@@ -583,6 +614,14 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
       tidying.set(request, answer);
       frames.send({ t: 'tidy', request, limits, dryRun });
       return answer.promise.finally(() => tidying.delete(request));
+    },
+    async work(attempt, text) {
+      if (isClosed) return undefined;
+      const request = randomUUID();
+      const answer = Promise.withResolvers<string | undefined>();
+      working.set(request, { text: '', answer });
+      void sendWork(request, attempt, text);
+      return answer.promise;
     },
     liveJobs() {
       let count = 0;

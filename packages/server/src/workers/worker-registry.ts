@@ -21,6 +21,7 @@ import type { DialInStream, DialInTransport } from './transports/dial-in-transpo
 import type { WorkerTransport } from './transports/worker-transport.ts';
 import type { PoolWorker, WorkerPool } from './worker-pool.ts';
 import type { HostKeyRow, WorkerAddress, WorkerRow } from './worker-row.ts';
+import { createWorkspaceAsker } from './workspace-asker.ts';
 import {
   acceptHostKey,
   claimDialIn,
@@ -434,6 +435,16 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     return changedNames;
   }
 
+  const asker = createWorkspaceAsker({
+    linkOf: (worker) => (held.has(worker) ? supervisors.get(worker)?.link : undefined),
+    holderOf: (worker) => registry.holderOf(worker),
+    isHeld: (worker) => held.has(worker),
+    isWanted: async (worker, attempt) => (await present().book.wantedJobs(worker)).some((job) => job.attempt === attempt),
+    onChange: (listener) => void listeners.push(listener),
+    refresh: () => registry.refresh(),
+    others,
+  });
+
   async function letGo(supervisor: WorkerSupervisor, reason: ErrorFact): Promise<void> {
     const { id } = supervisor.row;
     await supervisor.move('remove', reason);
@@ -477,6 +488,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
 
     async stop() {
       isStopped = true;
+      asker.stop();
       await looks;
       await Promise.all([...supervisors.values()].map((supervisor) => supervisor.stop()));
       await output?.drain();
@@ -648,6 +660,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
       if (holder) others?.wake(holder);
       else supervisors.get(worker)?.link?.cancel(attempt, graceMs);
     },
+    work: (worker, attempt, op, signal) => asker.ask(worker, attempt, op, signal),
     silentMs: (worker) => supervisors.get(worker)?.silentMs ?? 0,
     checkpoint(worker, attempt, request, limits) {
       const link = supervisors.get(worker)?.link;

@@ -126,6 +126,7 @@ export async function givenCrashingServer({ db, url }: TestDatabase): Promise<Cr
       },
       holderOf: () => undefined,
       checkpoint: () => false,
+      work: () => Promise.reject(new Error('no work in checkouts was expected')),
       silentMs: (worker) => silent.get(worker) ?? 0,
       onChange: (listener) => void listeners.push(listener),
       tellChange() {

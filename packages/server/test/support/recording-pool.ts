@@ -29,6 +29,7 @@ export function givenRecordingPool(): RecordingPool {
     },
     cancel: (worker, attempt) => void pool.cancelled.push({ worker, attempt }),
     checkpoint: () => false,
+    work: () => Promise.reject(new Error('no work in checkouts was expected')),
     silentMs: (worker) => pool.silent.get(worker) ?? 0,
     silent: new Map(),
     onChange: (listener) => void listeners.push(listener),

@@ -6,11 +6,13 @@ import { AGENT_HASH } from '../agent-hash.ts';
 import { agentCommand } from '../attach/agent-command.ts';
 import { LoadSampler } from '../capabilities/load-sampler.ts';
 import { FactFinder } from '../capabilities/machine-facts.ts';
+import { Commands } from '../commands/commands.ts';
 import { takeDaemonLock } from '../home/daemon-lock.ts';
 import { isStale, readEpoch, type SeenEpoch, writeEpoch } from '../home/epoch-file.ts';
 import { baseEnvironment } from '../home/program-path.ts';
 import { makePrivateFolder, socketPaths, type WorkerHome } from '../home/worker-home.ts';
 import { isErrno } from '../home/write-file.ts';
+import type { Job } from '../jobs/job.ts';
 import { JobTable } from '../jobs/job-table.ts';
 import { Launcher } from '../jobs/launcher.ts';
 import { ServerTunnels } from '../link/server-tunnels.ts';
@@ -24,6 +26,7 @@ import { tidyKept } from '../workspace/tidy-kept.ts';
 import { UploadPackTunnels } from '../workspace/upload-pack-tunnels.ts';
 import { Workspaces } from '../workspace/workspaces.ts';
 import { WorktreePool } from '../workspace/worktree-pool.ts';
+import { WorkspaceDesk } from '../workspace-ops/workspace-desk.ts';
 import { daemonLog } from './daemon-log.ts';
 
 /** How often the daemon makes sure that it is still the one. */
@@ -52,13 +55,15 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
 
   const finder = new FactFinder(home.factsFile, home.runFolder, environment['PATH'] ?? '', (facts) => session?.pushFacts(facts));
   const sampler = new LoadSampler(home.runFolder);
-  const launcher = new Launcher(environment, (news) => jobs.hear(news));
+  const launcher = new Launcher(environment, (news) => (news.commandName === undefined ? jobs.hear(news) : commands.hear(news)));
   const git = new Git(environment, home.gitConfigFile);
   const uploadPacks = new UploadPackTunnels(tunnels, socketPath, agentCommand());
   const repos = new RepoCache(home.reposFolder, git, uploadPacks);
   const blobs = new Blobs(tunnels);
+  const commands = new Commands({ launcher, log });
   const around = {
     launcher,
+    endCommands: (job: Job) => commands.endAll(job),
     baseEnvironment: environment,
     onReport: (report: JobReport) => session?.push(report),
     serverSilentMs: () => performance.now() - (session?.heardAtMs ?? heardAtMs),
@@ -77,6 +82,7 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
     log(`daemon ends: ${why}`);
     session?.end();
     jobs.close();
+    commands.close();
     launcher.close();
     server.close();
     if (lock.isHeld()) rmSync(socketPath, { force: true });
@@ -113,12 +119,14 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
     load: () => sampler.sample(jobs.runningCount()),
     warmProjects: () => pool.warmProjects(),
     tidy: (limits, dryRun) => tidyKept({ pool, repos, setups }, limits, dryRun),
+    desk: new WorkspaceDesk(jobs, commands, git),
     shutdown: () => close('the server asked for it'),
     log,
   };
 
   writeGitConfig(home.gitConfigFile);
   jobs.adopt();
+  for (const job of jobs.all()) commands.adopt(job);
   launcher.warmUp();
   server.on('connection', (socket) => receive(socket, host, uploadPacks));
   log(`daemon ${AGENT_HASH} serves ${socketPath}`);

@@ -17,7 +17,7 @@ import type { ErrorFact } from '@helixcode/protocol/errors';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import { makePrivateFolder, sharedTmpFolder } from '../home/worker-home.ts';
 import { isErrno, readIfThere, replaceFile } from '../home/write-file.ts';
-import { shellWord } from './shim.ts';
+import { readShimExit, readShimStart, type ShimExit, type ShimStart } from './shim-files.ts';
 
 /** What was asked for, as it lies on the disk: of the secrets only the names. */
 export interface JobRequest {
@@ -46,24 +46,10 @@ export interface JobOutputs {
   reason?: ErrorFact;
 }
 
-export interface ShimStart {
-  pid: number;
-  startTime: string;
-  boot: string;
-  atMs: number;
-}
-
-export interface ShimExit {
-  exitCode: number;
-  cpuMs: number;
-  atMs: number;
-}
-
 /** The most files that may be left in `$HELIX_OUTPUT_DIR`. */
 export const LEFT_FILES_LIMIT = 5_000;
 
 const SMALL_BYTES = 16 * 1024;
-const ARGUMENT_LIMIT_BYTES = 100_000;
 
 /** One attempt's folder: every lasting fact about a job is a file in it. */
 export class JobFolder {
@@ -89,6 +75,11 @@ export class JobFolder {
     return join(sharedTmpFolder(), digest);
   }
 
+  /** Holds a folder for each command that was run beside the job's own. */
+  get commandsFolder(): string {
+    return join(this.path, 'commands');
+  }
+
   /** The empty folder in which a job without a checkout starts. */
   get workFolder(): string {
     return join(this.path, 'work');
@@ -110,6 +101,7 @@ export class JobFolder {
   isSmall(): boolean {
     try {
       return (
+        !existsSync(this.commandsFolder) &&
         [this.leftFolder, this.workFolder, this.tmpFolder].every((folder) => readdirSync(folder).length === 0) &&
         this.writtenBytes('out') + this.writtenBytes('err') <= SMALL_BYTES
       );
@@ -136,24 +128,11 @@ export class JobFolder {
 
   /** @returns `undefined` until the command began; `unreadable` where the line was cut off by a crash */
   readStart(): ShimStart | 'unreadable' | undefined {
-    const text = readIfThere(join(this.path, 'start'));
-    if (text === undefined) return undefined;
-    const match = /^(\d+) (\S+) (\S+)\n$/.exec(text);
-    if (!match) return 'unreadable';
-    const [, pid, startTime = '', boot = ''] = match;
-    return { pid: Number(pid), startTime, boot, atMs: statSync(join(this.path, 'start')).mtimeMs };
+    return readShimStart(this.path);
   }
 
   readExit(): ShimExit | undefined {
-    const text = readIfThere(join(this.path, 'rc'));
-    const exitCode = /^rc (\d+)\n/m.exec(text ?? '')?.[1];
-    if (text === undefined || exitCode === undefined) return undefined;
-    // The second line of `times`: user and system time of the children.
-    const children = text.split('\n')[1] ?? '';
-    let cpuMs = 0;
-    for (const [, minutes, seconds] of children.matchAll(/(\d+)m([\d.,]+)s/g))
-      cpuMs += Number(minutes) * 60_000 + Number(seconds?.replace(',', '.')) * 1000;
-    return { exitCode: Number(exitCode), cpuMs: Math.round(cpuMs), atMs: statSync(join(this.path, 'rc')).mtimeMs };
+    return readShimExit(this.path);
   }
 
   readStop(): StopOrder | undefined {
@@ -204,13 +183,6 @@ export class JobFolder {
 
   removeLease(): void {
     rmSync(join(this.path, 'tree'), { force: true });
-  }
-
-  /** @returns what to hand to `sh -c`: a long command goes through a file, since one argument may have 128 KiB */
-  commandWord(command: string): string {
-    if (Buffer.byteLength(command) < ARGUMENT_LIMIT_BYTES) return command;
-    writeFileSync(join(this.path, 'command'), command, { mode: 0o600 });
-    return `. ${shellWord(join(this.path, 'command'))}`;
   }
 
   readPrepareMs(): number | undefined {

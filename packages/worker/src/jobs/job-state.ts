@@ -1,15 +1,11 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import type { ErrorFact } from '@helixcode/protocol/errors';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { bootId } from '../home/boot-id.ts';
 import { diskFullError, freeDiskBytes } from '../home/disk-space.ts';
-import { type JobFolder, LEFT_FILES_LIMIT, type ShimStart } from './job-folder.ts';
-import { startTimeOf } from './process-table.ts';
+import { type JobFolder, LEFT_FILES_LIMIT } from './job-folder.ts';
+import { isShimAlive, type ShimStart } from './shim-files.ts';
 
-/** Within this time a supervisor has written its line, or it never will. */
-const START_LINE_MS = 3_000;
 /** With less than this free, a command that failed has most likely failed for lack of space. */
 const FULL_BELOW_BYTES = 256 * 1024;
 
@@ -33,7 +29,7 @@ function outcomeOf(folder: JobFolder, spec: JobSpec, isPreparing: boolean): JobR
   if (end) return { ...base, state: end.state, reason: end.reason };
   const start = folder.readStart();
   if (start === undefined) return { ...base, state: isPreparing ? 'preparing' : 'assigned' };
-  const wasAlive = isShimAlive(start, folder);
+  const wasAlive = isShimAlive(start, folder.path);
   // Asked in this order: a supervisor that was alive, or had not yet written, may have finished since.
   const exit = folder.readExit();
   const stop = folder.readStop();
@@ -59,14 +55,6 @@ function outcomeOf(folder: JobFolder, spec: JobSpec, isPreparing: boolean): JobR
 /** @returns whether the job ended badly and its checkout is still to be recorded */
 export function isOwedCheckpoint(folder: JobFolder, spec: JobSpec, endedBadly: boolean): boolean {
   return endedBadly && spec.checkpoint !== undefined && spec.workspace !== undefined && !folder.hasLastCheckpoint();
-}
-
-/** @returns whether the supervisor still lives, so that it will record how the command ends */
-export function isShimAlive(start: ShimStart | 'unreadable', folder: JobFolder): boolean {
-  if (start === 'unreadable') return Date.now() - statSync(join(folder.path, 'start')).mtimeMs < START_LINE_MS;
-  if (start.boot !== bootId()) return false;
-  const startTime = startTimeOf(start.pid);
-  return startTime !== undefined && (start.startTime === '-' || start.startTime === startTime);
 }
 
 function lostReason(start: ShimStart | 'unreadable'): ErrorFact {

@@ -140,6 +140,10 @@ export class JobTable {
     return this.#jobs.get(attempt);
   }
 
+  all(): Job[] {
+    return [...this.#jobs.values()];
+  }
+
   reports(): JobReport[] {
     for (const job of this.#jobs.values()) this.#guarded(job, () => job.refresh());
     return [...this.#folderless.values(), ...[...this.#jobs.values()].map((job) => job.report)];

@@ -6,10 +6,11 @@ import { diskFullError, isDiskFull } from '../home/disk-space.ts';
 import type { CheckpointOrder } from '../workspace/checkpoints.ts';
 import { OneAtATime } from '../workspace/one-at-a-time.ts';
 import type { JobFolder, StopOrder } from './job-folder.ts';
-import { isOwedCheckpoint, isShimAlive, reportJob } from './job-state.ts';
+import { isOwedCheckpoint, reportJob } from './job-state.ts';
 import type { Launcher, LaunchNews } from './launcher.ts';
 import { signalJob } from './process-table.ts';
 import { environmentFault } from './shim.ts';
+import { commandWord, isShimAlive } from './shim-files.ts';
 import { withShortStreams } from './short-streams.ts';
 import { startFolderOf } from './start-folder.ts';
 
@@ -44,6 +45,8 @@ export interface JobWorkspaces {
 export interface JobSurroundings {
   launcher: Launcher;
   workspaces: JobWorkspaces;
+  /** Ends what runs beside the command of a job that is over; resolves when nothing of it runs. */
+  endCommands(job: Job): Promise<void>;
   /** What every job inherits before its own variables. */
   baseEnvironment: Record<string, string>;
   onReport(report: JobReport): void;
@@ -235,9 +238,9 @@ export class Job {
       this.#launchedAtMs = performance.now();
       this.#around.launcher.launch({
         attempt: this.folder.attempt,
-        jobFolder: this.folder.path,
+        folder: this.folder.path,
         startFolder,
-        command: this.folder.commandWord(this.spec.command),
+        command: commandWord(this.folder.path, this.spec.command),
         environment: this.#ownEnvironment(),
       });
       this.#preparation = undefined;
@@ -246,13 +249,23 @@ export class Job {
     }
   }
 
+  /** The root of its files. */
+  get root(): string {
+    return this.folder.readLease() ?? this.folder.workFolder;
+  }
+
+  /** Its command is running, and nothing has been done to end it. */
+  get isAtWork(): boolean {
+    return this.#report.state === 'running' && !this.folder.readExit() && !this.folder.readStop();
+  }
+
+  /** What other commands in its checkout find in their environment: all but its secrets, which are nowhere once it runs. */
+  get openEnvironment(): Record<string, string> {
+    return { TMPDIR: this.folder.tmpFolder, ...this.spec.env, HELIX_OUTPUT_DIR: this.folder.leftFolder };
+  }
+
   #ownEnvironment(): Record<string, string> {
-    return {
-      TMPDIR: this.folder.tmpFolder,
-      ...this.spec.env,
-      ...this.#secrets,
-      HELIX_OUTPUT_DIR: this.folder.leftFolder,
-    };
+    return { ...this.openEnvironment, ...this.#secrets, HELIX_OUTPUT_DIR: this.folder.leftFolder };
   }
 
   #refuse(error: unknown): void {
@@ -344,7 +357,7 @@ export class Job {
   /** Only of a living one: its number may belong to somebody else by now. */
   #supervisor(): number | undefined {
     const start = this.folder.readStart();
-    return start && start !== 'unreadable' && isShimAlive(start, this.folder) ? start.pid : undefined;
+    return start && start !== 'unreadable' && isShimAlive(start, this.folder.path) ? start.pid : undefined;
   }
 
   #storeOutputsOnceOver(): void {
@@ -412,8 +425,10 @@ export class Job {
     clearTimeout(this.#checkpointTimer);
     this.#watcher?.close();
     this.#watcher = undefined;
+    const commandsOver = this.#around.endCommands(this);
     if (!this.spec.workspace) return;
     this.#prepared
+      .then(() => commandsOver)
       .then(() => {
         if (!this.folder.readLease()) return;
         this.killLeftovers();

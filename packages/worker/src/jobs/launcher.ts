@@ -11,6 +11,8 @@ const JOB_NICENESS = 5;
 /** What a supervisor says of its own accord. Losing it loses nothing: its files say the same. */
 export interface LaunchNews {
   attempt: string;
+  /** Of a command that runs beside the job's own. */
+  commandName?: string;
   what: 'started' | 'exited' | 'failed';
 }
 
@@ -71,7 +73,9 @@ export class Launcher {
 
   #hear(line: string): void {
     const what = ({ s: 'started', x: 'exited', f: 'failed' } as const)[line[0] as 's' | 'x' | 'f'];
-    if (what && line[1] === ' ') this.#onNews({ attempt: line.slice(2), what });
+    if (!what || line[1] !== ' ') return;
+    const [attempt = '', commandName] = line.slice(2).split('/');
+    this.#onNews({ attempt, what, ...(commandName !== undefined && { commandName }) });
   }
 
   #forget(shell: ChildProcess): void {

@@ -27,7 +27,17 @@ export function startTimeOf(pid: number): string | undefined {
  * @param supervisor pid of the shim, when it is known to be alive
  */
 export function processesOf(attempt: string, supervisor: number | undefined): number[] {
-  const rows = processRows(`HELIX_JOB=${attempt}`);
+  return processesWith(jobCookie(attempt), supervisor);
+}
+
+/** What every process of a job has in its environment. */
+export function jobCookie(attempt: string): string {
+  return `HELIX_JOB=${attempt}`;
+}
+
+/** The same of whatever is marked by this cookie. */
+export function processesWith(cookie: string, supervisor: number | undefined): number[] {
+  const rows = processRows(cookie);
   const members = new Set(rows.filter((row) => row.hasCookie).map((row) => row.pid));
   for (let grew = true; grew; ) {
     grew = false;
@@ -63,7 +73,12 @@ export function parentsFirst(rows: readonly ProcessRow[], members: ReadonlySet<n
 
 /** @returns how many processes of the job there were */
 export function signalJob(attempt: string, supervisor: number | undefined, signal: NodeJS.Signals): number {
-  const pids = processesOf(attempt, supervisor);
+  return signalAll(jobCookie(attempt), supervisor, signal);
+}
+
+/** @returns how many processes with the cookie there were */
+export function signalAll(cookie: string, supervisor: number | undefined, signal: NodeJS.Signals): number {
+  const pids = processesWith(cookie, supervisor);
   for (const pid of pids) {
     try {
       process.kill(pid, signal);

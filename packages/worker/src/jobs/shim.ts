@@ -9,9 +9,9 @@
  *
  * A value counts when its line is complete. Its stdout tells the daemon of the moment, if there still is one: `s`
  * started, `x` exited, `f` could not begin. It lives on after a TERM to its group, and after a reader that went away
- * (PIPE); its traps are not passed on to the command, and neither are its variables: `hx_id` the attempt, `hx_job` its
- * folder, `hx_at` the folder to start in, `hx_boot` the boot id, `hx_cmd` the command, `hx_setsid` the program that gives
- * it a session of its own, and `hx_env`, a function that exports the environment.
+ * (PIPE); its traps are not passed on to the command, and neither are its variables: `hx_id` whose it is, `hx_job` its
+ * folder, `hx_err` the file for stderr, `hx_at` the folder to start in, `hx_boot` the boot id, `hx_cmd` the command,
+ * `hx_setsid` the program that gives it a session of its own, and `hx_env`, a function that exports the environment.
  */
 const SUPERVISE = `
 hx_read_stat() {
@@ -26,7 +26,7 @@ hx_supervise() {
   set +C
   { echo "${'-'.repeat(95)}" >"$hx_job/rc"; } 2>/dev/null
   echo "s $hx_id"
-  ( hx_env; exec $hx_setsid /bin/sh -c "$hx_cmd" </dev/null >>"$hx_job/out" 2>>"$hx_job/err" )
+  ( hx_env; exec $hx_setsid /bin/sh -c "$hx_cmd" </dev/null >>"$hx_job/out" 2>>"$hx_err" )
   hx_rc=$?
   { times; echo "rc $hx_rc"; } 1<>"$hx_job/rc"
   echo "x $hx_id"
@@ -67,21 +67,32 @@ const SHELL_OWN_NAMES = new Set(['PPID', 'UID', 'EUID', 'GROUPS', 'OPTIND', 'SHE
 /** What a supervisor must know. */
 export interface Launch {
   attempt: string;
-  jobFolder: string;
+  /** Of a command that runs beside the job's own: then stderr goes into `out` too, in the order in which all was written. */
+  commandName?: string;
+  /** Where its files are. */
+  folder: string;
   startFolder: string;
   command: string;
-  /** What the job has beyond the launching shell's own. Secrets included: the text goes through a pipe, nowhere to disk. */
+  /** What it has beyond the launching shell's own. Secrets included: the text goes through a pipe, nowhere to disk. */
   environment: Record<string, string>;
+}
+
+/** The value of `HELIX_COMMAND`, by which the processes of one command of a job are known; also what its news are of. */
+export function commandMark(attempt: string, commandName: string): string {
+  return `${attempt}/${commandName}`;
 }
 
 /** @returns one command of the launching shell, complete with its line end */
 export function launchLine(launch: Launch, boot: string, setsidProgram: string): string {
-  const exports = Object.entries({ ...launch.environment, HELIX_JOB: launch.attempt })
+  const { attempt, commandName, folder } = launch;
+  const mark = commandName === undefined ? undefined : commandMark(attempt, commandName);
+  const exports = Object.entries({ ...launch.environment, HELIX_JOB: attempt, ...(mark && { HELIX_COMMAND: mark }) })
     .filter(([name]) => !SHELL_OWN_NAMES.has(name))
     .map(([name, value]) => `${name}=${shellWord(value)}`);
   return (
-    `( hx_id=${shellWord(launch.attempt)} hx_job=${shellWord(launch.jobFolder)} hx_at=${shellWord(launch.startFolder)}` +
-    ` hx_boot=${shellWord(boot)} hx_setsid=${shellWord(setsidProgram)} hx_cmd=${shellWord(launch.command)};` +
+    `( hx_id=${shellWord(mark ?? attempt)} hx_job=${shellWord(folder)} hx_err=${shellWord(`${folder}/${mark ? 'out' : 'err'}`)}` +
+    ` hx_at=${shellWord(launch.startFolder)} hx_boot=${shellWord(boot)} hx_setsid=${shellWord(setsidProgram)}` +
+    ` hx_cmd=${shellWord(launch.command)};` +
     ` hx_env() { export ${exports.join(' ')}; }; hx_launch ) </dev/null\n`
   );
 }

@@ -4,8 +4,10 @@ import type { MachineFacts, WorkerLoad } from '@helixcode/protocol/worker/capabi
 import { type Frame, PROTOCOL_VERSION, type ServerMessage, serverMessage } from '@helixcode/protocol/worker/frames';
 import type { JobReport } from '@helixcode/protocol/worker/job';
 import type { Tidied, TidyLimits } from '@helixcode/protocol/worker/tidy';
+import { WORKSPACE_TEXT_CHARACTERS, type WorkspaceReply, workspacePieces } from '@helixcode/protocol/worker/workspace';
 import type { SeenEpoch } from '../home/epoch-file.ts';
 import type { JobTable } from '../jobs/job-table.ts';
+import type { WorkspaceDesk } from '../workspace-ops/workspace-desk.ts';
 import { FileChannel } from './file-channel.ts';
 import { FrameSocket } from './frame-socket.ts';
 import type { ServerTunnels } from './server-tunnels.ts';
@@ -23,6 +25,7 @@ export interface SessionHost {
   load(): WorkerLoad;
   warmProjects(): string[];
   tidy(limits: TidyLimits, dryRun: boolean): Promise<Tidied[]>;
+  desk: WorkspaceDesk;
   shutdown(): void;
   log(line: string): void;
 }
@@ -32,6 +35,8 @@ export class Session {
   readonly #host: SessionHost;
   readonly #socket: FrameSocket;
   readonly #streams = new Map<number, FileChannel>();
+  /** Requests of several frames that are not whole yet. */
+  readonly #requests = new Map<string, string>();
   readonly #unsent = new Map<string, JobReport>();
   #state: 'new' | 'greeting' | 'up' | 'closed' = 'new';
   #isFlushing = false;
@@ -153,6 +158,8 @@ export class Session {
         return void this.#checkpoint(message);
       case 'tidy':
         return void this.#tidy(message);
+      case 'workspace':
+        return this.#takeRequest(message);
       case 'open':
         return this.#open(message);
       case 'ack':
@@ -198,6 +205,31 @@ export class Session {
     } catch (error) {
       this.#host.log(`tidying failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       this.#socket.send({ t: 'tidied', request, items: [] });
+    }
+  }
+
+  #takeRequest({ request, attempt, text, isLast }: ServerMessage & { t: 'workspace' }): void {
+    const whole = (this.#requests.get(request) ?? '') + text;
+    if (whole.length > WORKSPACE_TEXT_CHARACTERS)
+      throw new CodedError('worker.protocol_violation', `request ${request} has more than ${WORKSPACE_TEXT_CHARACTERS} characters`);
+    if (!isLast) return void this.#requests.set(request, whole);
+    this.#requests.delete(request);
+    void this.#work(request, attempt, whole);
+  }
+
+  async #work(request: string, attempt: string, op: string): Promise<void> {
+    let reply: WorkspaceReply;
+    try {
+      reply = { answer: await this.#host.desk.answer(attempt, op) };
+    } catch (error) {
+      const isCoded = error instanceof CodedError;
+      if (!isCoded) this.#host.log(`work for attempt ${attempt} failed: ${error instanceof Error ? error.stack : String(error)}`);
+      const message = error instanceof Error ? error.message : String(error);
+      reply = { failure: isCoded ? error.toFact() : { code: 'workspace.failed', message } };
+    }
+    for (const piece of workspacePieces(JSON.stringify(reply))) {
+      await this.#socket.room();
+      this.#socket.send({ t: 'worked', request, ...piece });
     }
   }
 

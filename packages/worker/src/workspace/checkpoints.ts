@@ -211,7 +211,7 @@ export class Checkpoints {
  * The copy tells git which files it need not read again. It must not look younger than the original: git distrusts
  * entries as young as their index, since a file may have been changed within the same tick.
  */
-function copyIndex(from: string, to: string): void {
+export function copyIndex(from: string, to: string): void {
   rmSync(to, { force: true });
   const { mtimeMs } = statSync(from);
   copyFileSync(from, to);
