@@ -2,8 +2,8 @@ import type { AttemptId, ServerId, WorkerId } from '@helixcode/protocol/ids';
 import type { WorkerLoad } from '@helixcode/protocol/worker/capabilities';
 import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
-import type { WorkspaceOp, WorkspaceReply } from '@helixcode/protocol/worker/workspace';
 import type { WorkerAdmission, WorkerState } from '@helixcode/protocol/worker/worker-state';
+import type { WorkspaceOp, WorkspaceReply } from '@helixcode/protocol/worker/workspace';
 
 /** A worker as placement sees it, whichever server has its link. */
 export interface PoolWorker {
