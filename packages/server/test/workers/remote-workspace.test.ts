@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ABSENT, type RunRequest } from '@helixcode/agent/workspace';
 import { type AttemptId, newId, type ServerId } from '@helixcode/protocol/ids';
@@ -121,6 +121,29 @@ test('the data of git cannot be changed, by whatever name', async () => {
     await expect(call.readFile(path, 1_000)).rejects.toMatchObject({ code: 'workspace.path_refused' });
   }
   expect(readFileSync(join(workspace.root, '.git'))).toEqual(pointer);
+  await leave(attempt);
+});
+
+test('a folder that a command keeps exchanging for a link leads nothing out', async () => {
+  const { attempt, workspace } = await seated({ 'd/kept': 'kept' });
+  const outside = mkdtempSync(join(given.folder, 'outside-'));
+  writeFileSync(join(outside, 'secret'), 'secret');
+  const abort = new AbortController();
+  const exchange = `touch begun; while :; do mv d e; ln -s '${outside}' d; rm d; mv e d; done`;
+  const exchanging = workspace.forCall('x').run(order(exchange), abort.signal);
+  const isOver = expect(exchanging).rejects.toThrow();
+  await until(() => existsSync(join(workspace.root, 'begun')));
+  const call = workspace.forCall('c');
+  const tries = await Promise.allSettled(
+    Array.from({ length: 200 }, async (_, index) => {
+      await Promise.allSettled([call.writeFile(`d/${index}`, Buffer.from('mine'), ABSENT), call.removeFile('d/secret', hashOf('secret'))]);
+      return textOf((await call.readFile('d/secret', 10)).bytes);
+    }),
+  );
+  abort.abort();
+  await isOver;
+  expect(tries.filter(({ status }) => status === 'fulfilled')).toEqual([]);
+  expect(readdirSync(outside)).toEqual(['secret']);
   await leave(attempt);
 });
 

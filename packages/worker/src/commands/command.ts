@@ -101,7 +101,7 @@ export class RunningCommand {
   adopt(): void {
     if (this.#folder.readStart() === undefined) this.launch();
     else this.#tick();
-    if (!this.#isOver && this.#folder.readStop()) this.#endProcesses(0);
+    if (!this.#isOver && this.#folder.readStop()) void this.#endProcesses(0);
   }
 
   /** The supervisor said that it could not begin. */
