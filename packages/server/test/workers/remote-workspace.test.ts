@@ -250,9 +250,9 @@ test('a search follows what git ignores, globs and folders, and a listing leaves
     'gone.txt': 'one\n',
   });
   const call = workspace.forCall('c');
-  expect(await call.run(order('git add gone.txt && rm gone.txt && mkdir nested && git init -q nested'), never)).toMatchObject({
-    exitCode: 0,
-  });
+  const prepare = `git add gone.txt && rm gone.txt && mkdir nested && git init -q nested && git config grep.column true &&
+    git config core.fsmonitor 'touch fsmonitor-ran; false' && git config core.hooksPath "$PWD/hooks"`;
+  expect(await call.run(order(prepare), never)).toMatchObject({ exitCode: 0 });
   symlinkSync('src', join(workspace.root, 'link'));
   const search = async (pattern: string, more: Partial<Parameters<typeof call.search>[0]> = {}): Promise<string[]> => {
     const { matches } = await call.search({ pattern, path: '', ignoreCase: false, maxMatches: 100, ...more });
@@ -273,6 +273,8 @@ test('a search follows what git ignores, globs and folders, and a listing leaves
   expect(await names('link', 2)).toEqual(['link/b.ts file', 'link/c d.md file', 'link/deep folder', 'link/deep/e.ts file']);
   await expect(call.list({ folder: 'src/b.ts', depth: 1, maxEntries: 10 })).rejects.toMatchObject({ code: 'workspace.file_missing' });
   expect(await call.treeHash()).toMatch(/^[0-9a-f]{40}$/);
+  expect(existsSync(join(workspace.root, 'fsmonitor-ran'))).toBe(false);
+  await call.run(order('git config --unset grep.column; git config --unset core.fsmonitor; git config --unset core.hooksPath'), never);
   await leave(attempt);
 });
 
