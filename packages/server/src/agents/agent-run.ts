@@ -179,6 +179,7 @@ export class AgentRun {
     if (error.code === 'database.unavailable') throw error;
     // What was asked of the pool and could not be had is an answer; what was done to files may have been done in part.
     if (findTool(tool)?.effect === 'host') return { type: 'tool_finished', callId, outcome: outcomeOf(error) };
+    this.#knownSeat = undefined;
     return { type: 'tool_unknown', callId, why: error.message };
   }
 

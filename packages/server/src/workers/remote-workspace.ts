@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { RunResult, Workspace } from '@helixcode/agent/workspace';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
@@ -11,7 +12,7 @@ const STOP_WITHIN_MS = 10_000;
 export type CommandOutcome =
   | { state: 'finished'; result: RunResult }
   | { state: 'running' }
-  /** Nothing of it will begin either, unless it is asked for again. */
+  /** It can be asked for, under its id. */
   | { state: 'never_begun' }
   /** It began, and how it ended was not recorded. */
   | { state: 'unknown'; reason: string };
@@ -72,9 +73,20 @@ export async function openWorkspace(
     try {
       return resultOf(await ask({ do: 'run', id, command, folder, timeoutMs, headBytes, tailBytes, maxOutputBytes }, until));
     } catch (error) {
-      if (until.aborted) await ask({ do: 'stop', id }, AbortSignal.timeout(STOP_WITHIN_MS)).catch(() => {});
+      if (until.aborted) await stop(id);
       throw error;
     }
+  }
+
+  /** Ends a command. Should the link be away, that goes on when nobody waits for it any more. */
+  async function stop(id: string): Promise<void> {
+    const waited = new AbortController();
+    const stopped = ask({ do: 'stop', id }).then(
+      () => {},
+      () => {}, // Whatever holds its machine is gone, or this server ends.
+    );
+    await Promise.race([stopped, pause(STOP_WITHIN_MS, undefined, { signal: waited.signal }).catch(() => {})]);
+    waited.abort();
   }
 
   return {

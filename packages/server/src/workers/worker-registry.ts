@@ -58,6 +58,8 @@ const TIDY_WITHIN_MS = 120_000;
 const LOCAL_NAME = 'local';
 /** How long another server may take over what only it can do for a worker of its own. */
 const ROUTED_WITHIN_MS = 10_000;
+/** How long another server waits for what was asked of a worker of its own, before it is asked anew. */
+const ROUTED_TURN_MS = 10_000;
 const ROUTED_REMOVE_WITHIN_MS = UNINSTALL_WITHIN_MS + 15_000;
 
 /** The other servers of the database, as far as workers are concerned. */
@@ -442,6 +444,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     isWanted: async (worker, attempt) => (await present().book.wantedJobs(worker)).some((job) => job.attempt === attempt),
     onChange: (listener) => void listeners.push(listener),
     refresh: () => registry.refresh(),
+    routedTurnMs: ROUTED_TURN_MS,
     others,
   });
 

@@ -4,9 +4,8 @@ import type { WorkspaceOp, WorkspaceReply } from '@helixcode/protocol/worker/wor
 import type { WorkerLink } from './worker-link.ts';
 import type { WorkDone } from './worker-pool.ts';
 
-/** How long another server that holds the link waits for an answer before it says that there is none yet. */
-const ROUTED_TURN_MS = 10_000;
-const ROUTED_WITHIN_MS = ROUTED_TURN_MS + 5_000;
+/** How much longer than its turn another server may take to say that there is no answer yet. */
+const ROUTED_GRACE_MS = 5_000;
 /** While there is no link, it is looked this often whether the attempt is still wanted, whatever the news. */
 const LOOK_MS = 2_000;
 const ROUTED_NAME = 'worker.work';
@@ -28,6 +27,8 @@ export interface WorkspaceAskerParts {
   /** Something about the workers has changed. */
   onChange(listener: () => void): void;
   refresh(): Promise<unknown>;
+  /** How long a server that is asked by another waits for an answer of the worker before it says that there is none yet. */
+  routedTurnMs: number;
   others:
     | {
         ask(server: ServerId, name: string, args: object, withinMs: number): Promise<unknown>;
@@ -63,21 +64,44 @@ export function createWorkspaceAsker(parts: WorkspaceAskerParts): WorkspaceAsker
     });
   }
 
+  /** What another server has asked, and was told that there is no answer yet: it will ask again. */
+  const underWay = new Map<string, Promise<string | undefined>>();
+
   parts.others?.serve(ROUTED_NAME, async ({ worker, attempt, text }: RoutedWork): Promise<{ text?: string }> => {
     if (!parts.isHeld(worker)) await parts.refresh();
     const link = parts.linkOf(worker);
     if (!link) throw new CodedError('worker.link_lost', `there is no link to worker ${worker} here`, { next: 'helix workers list' });
+    const key = `${attempt} ${text}`;
+    let work = underWay.get(key);
+    if (!work) {
+      work = link.work(attempt, text).finally(() => underWay.delete(key));
+      underWay.set(key, work);
+    }
     const { promise: turn, resolve } = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => resolve(undefined), ROUTED_TURN_MS);
-    const answer = await Promise.race([link.work(attempt, text), turn]).finally(() => clearTimeout(timer));
+    const timer = setTimeout(() => resolve(undefined), parts.routedTurnMs);
+    const answer = await Promise.race([work, turn]).finally(() => clearTimeout(timer));
     return answer === undefined ? {} : { text: answer };
   });
 
   /** @returns `undefined` when the question has to be put again */
   async function askOther(holder: ServerId, work: RoutedWork): Promise<string | undefined> {
+    const { promise: moved, resolve } = Promise.withResolvers<undefined>();
+    // A server that is gone does not answer: who took its worker does.
+    const look = (): void => {
+      if (parts.isHeld(work.worker) || parts.holderOf(work.worker) !== holder) resolve(undefined);
+    };
+    waiting.add(look);
     try {
-      const said = (await parts.others?.ask(holder, ROUTED_NAME, work, ROUTED_WITHIN_MS)) as { text?: string } | undefined;
-      return said?.text;
+      return await Promise.race([askHolder(holder, work), moved]);
+    } finally {
+      waiting.delete(look);
+    }
+  }
+
+  async function askHolder(holder: ServerId, work: RoutedWork): Promise<string | undefined> {
+    try {
+      const said = await parts.others?.ask(holder, ROUTED_NAME, work, parts.routedTurnMs + ROUTED_GRACE_MS);
+      return (said as { text?: string } | undefined)?.text;
     } catch (error) {
       if (!(error instanceof CodedError) || (error.code !== 'worker.link_lost' && error.code !== 'server.unreachable')) throw error;
       await parts.refresh();

@@ -1,5 +1,17 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants as system } from 'node:os';
 import { join } from 'node:path';
 import type { CommandRequest, CommandResult } from '@helixcode/protocol/worker/workspace';
@@ -48,7 +60,10 @@ export class CommandFolder {
   /** Takes the request; the command counts as begun from the moment its `request.json` is whole. */
   create(stored: StoredCommand): void {
     mkdirSync(this.path, { recursive: true, mode: 0o700 });
-    replaceFile(join(this.path, 'request.json'), JSON.stringify(stored));
+    // Not brought to the disk by force: with the power the job goes too.
+    const draft = join(this.path, 'request.tmp');
+    writeFileSync(draft, JSON.stringify(stored), { mode: 0o600 });
+    renameSync(draft, join(this.path, 'request.json'));
   }
 
   /** Of a command that could not be started after all. */
@@ -97,6 +112,8 @@ export class CommandFolder {
   }
 
   #output(headBytes: number, tailBytes: number): CommandResult['output'] {
+    // A full disk can keep it from being made.
+    if (!existsSync(this.outFile)) return { head: '', tail: '', totalBytes: 0, file: this.outFile };
     const fd = openSync(this.outFile, 'r');
     try {
       const totalBytes = fstatSync(fd).size;

@@ -33,6 +33,13 @@ export interface CommandPlace {
 /** Puts something around a command before it is started, such as a sandbox. */
 export type WrapCommand = (command: string, place: CommandPlace) => { command: string };
 
+/** What a command needs of the daemon. */
+export interface CommandSurroundings {
+  launcher: Pick<Launcher, 'launch'>;
+  wrap: WrapCommand;
+  log(line: string): void;
+}
+
 /** One command of a job that is not over: looks after its limits and tells how it ended. */
 export class RunningCommand {
   /** How it ended. @throws CodedError `workspace.command_lost`, `workspace.gone` */
@@ -42,8 +49,7 @@ export class RunningCommand {
   readonly #folder: CommandFolder;
   readonly #stored: StoredCommand;
   readonly #cookie: string;
-  readonly #launcher: Pick<Launcher, 'launch'>;
-  readonly #wrap: WrapCommand;
+  readonly #around: CommandSurroundings;
   readonly #ticker: NodeJS.Timeout;
   #watcher: FSWatcher | undefined;
   #limitTimer: NodeJS.Timeout | undefined;
@@ -55,12 +61,7 @@ export class RunningCommand {
   #isOver = false;
   #isClosed = false;
 
-  constructor(
-    job: Job,
-    folder: CommandFolder,
-    stored: StoredCommand,
-    { launcher, wrap }: { launcher: Pick<Launcher, 'launch'>; wrap: WrapCommand },
-  ) {
+  constructor(job: Job, folder: CommandFolder, stored: StoredCommand, around: CommandSurroundings) {
     this.#settle = Promise.withResolvers();
     this.result = this.#settle.promise;
     this.result.catch(() => {}); // Nobody may be waiting any more.
@@ -68,10 +69,9 @@ export class RunningCommand {
     this.#folder = folder;
     this.#stored = stored;
     this.#cookie = `HELIX_COMMAND=${commandMark(job.folder.attempt, folder.name)}`;
-    this.#launcher = launcher;
-    this.#wrap = wrap;
+    this.#around = around;
     this.#watch();
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticker = setInterval(() => this.#guarded(() => this.#tick()), TICK_MS);
   }
 
   get request(): StoredCommand['request'] {
@@ -86,8 +86,8 @@ export class RunningCommand {
     this.#launches++;
     this.#launchedAtMs = performance.now();
     const { startFolder, request } = this.#stored;
-    const { command } = this.#wrap(request.command, { root: this.#job.root, startFolder, jobFolder: this.#job.folder.path });
-    this.#launcher.launch({
+    const { command } = this.#around.wrap(request.command, { root: this.#job.root, startFolder, jobFolder: this.#job.folder.path });
+    this.#around.launcher.launch({
       attempt: this.#job.folder.attempt,
       commandName: this.#folder.name,
       folder: this.#folder.path,
@@ -101,7 +101,7 @@ export class RunningCommand {
   adopt(): void {
     if (this.#folder.readStart() === undefined) this.launch();
     else this.#tick();
-    if (!this.#isOver && this.#folder.readStop()) this.#endProcesses(0);
+    if (!this.#isOver && this.#folder.readStop()) void this.#endProcesses(0);
   }
 
   /** The supervisor said that it could not begin. */
@@ -112,6 +112,10 @@ export class RunningCommand {
 
   /** Looks at the files, and does what follows from them. */
   look(): void {
+    this.#guarded(() => this.#look());
+  }
+
+  #look(): void {
     if (this.#isOver || this.#isClosed) return;
     const exit = this.#folder.readExit();
     if (exit) {
@@ -131,7 +135,9 @@ export class RunningCommand {
    */
   stop(kind: CommandStop['kind'], graceMs = STOP_GRACE_MS): Promise<void> {
     // What has ended by itself has not been stopped.
-    if (!this.#folder.readExit()) this.#folder.writeStop({ kind });
+    this.#guarded(() => {
+      if (!this.#folder.readExit()) this.#folder.writeStop({ kind });
+    });
     return this.#endProcesses(graceMs);
   }
 
@@ -142,7 +148,7 @@ export class RunningCommand {
   }
 
   #tick(): void {
-    this.look();
+    this.#look();
     if (this.#isOver || this.#isClosed) return;
     const start = this.#folder.readStart();
     if (start !== undefined) {
@@ -186,7 +192,7 @@ export class RunningCommand {
         left = signalAll(this.#cookie, supervisor, 'SIGTERM');
         isTermSent = left > 0;
       } else left = processesWith(this.#cookie, supervisor).length;
-      this.#tick();
+      this.#guarded(() => this.#tick());
       if (left === 0 && this.#isOver) return;
     }
   }
@@ -206,6 +212,17 @@ export class RunningCommand {
     this.#isOver = true;
     this.#release();
     settle();
+  }
+
+  /** Files that cannot be read now, or a disk that is full, must not end the daemon: the next look tries again. */
+  #guarded(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#around.log(
+        `command ${this.#stored.id} of job ${this.#job.folder.attempt}: ${error instanceof Error ? error.stack : String(error)}`,
+      );
+    }
   }
 
   #release(): void {

@@ -4,11 +4,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { CommandRequest, CommandResult, WorkspaceAnswers } from '@helixcode/protocol/worker/workspace';
 import type { Job } from '../jobs/job.ts';
-import type { Launcher, LaunchNews } from '../jobs/launcher.ts';
+import type { LaunchNews } from '../jobs/launcher.ts';
 import { commandMark } from '../jobs/shim.ts';
 import { isShimAlive } from '../jobs/shim-files.ts';
 import { realPathInside, refuse } from '../workspace-ops/inside-path.ts';
-import { lostCommand, RunningCommand, type WrapCommand } from './command.ts';
+import { type CommandSurroundings, lostCommand, RunningCommand } from './command.ts';
 import { CommandFolder, type StoredCommand } from './command-folder.ts';
 
 /** A job's checkout is taken back at the latest after this time, whatever still hangs in it. */
@@ -19,16 +19,12 @@ const END_WITHIN_MS = 10_000;
  * for it again is told of the one that runs or has run. They survive this daemon as jobs do.
  */
 export class Commands {
-  readonly #launcher: Pick<Launcher, 'launch'>;
-  readonly #wrap: WrapCommand;
-  readonly #log: (line: string) => void;
+  readonly #around: CommandSurroundings;
   readonly #running = new Map<string, RunningCommand>();
 
   /** @param options `wrap`: what is put around each command; absent: nothing */
-  constructor(options: { launcher: Pick<Launcher, 'launch'>; log(line: string): void; wrap?: WrapCommand }) {
-    this.#launcher = options.launcher;
-    this.#log = options.log;
-    this.#wrap = options.wrap ?? ((command) => ({ command }));
+  constructor(options: Omit<CommandSurroundings, 'wrap'> & Partial<CommandSurroundings>) {
+    this.#around = { ...options, wrap: options.wrap ?? ((command) => ({ command })) };
   }
 
   /** Goes on with what the daemon before this one ran for a job. */
@@ -40,7 +36,7 @@ export class Commands {
       try {
         this.#take(job, folder, stored).adopt();
       } catch (error) {
-        this.#log(`command ${stored.id} of job ${job.folder.attempt} could not be taken over: ${String(error)}`);
+        this.#around.log(`command ${stored.id} of job ${job.folder.attempt} could not be taken over: ${String(error)}`);
       }
     }
   }
@@ -71,11 +67,19 @@ export class Commands {
     const stored: StoredCommand = { id, request, startFolder };
     folder.create(stored);
     const command = this.#take(job, folder, stored);
-    command.launch();
+    try {
+      command.launch();
+    } catch (error) {
+      // Nothing of it has begun.
+      command.close();
+      this.#running.delete(commandMark(job.folder.attempt, folder.name));
+      folder.remove();
+      throw error;
+    }
     return command.result;
   }
 
-  /** What became of a command. Nothing of one that never began will begin later, unless it is asked for again. */
+  /** What became of a command, also of a job that is over. */
   outcome(job: Job, id: string): WorkspaceAnswers['outcome'] {
     const folder = new CommandFolder(job.folder, id);
     const stored = folder.read();
@@ -124,7 +128,7 @@ export class Commands {
 
   #take(job: Job, folder: CommandFolder, stored: StoredCommand): RunningCommand {
     const mark = commandMark(job.folder.attempt, folder.name);
-    const command = new RunningCommand(job, folder, stored, { launcher: this.#launcher, wrap: this.#wrap });
+    const command = new RunningCommand(job, folder, stored, this.#around);
     this.#running.set(mark, command);
     const forget = (): void => void this.#running.delete(mark);
     command.result.then(forget, forget);

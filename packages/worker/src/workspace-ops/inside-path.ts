@@ -18,12 +18,16 @@ export function realPathInside(root: string, path: string): string {
   const parts = path.split('/');
   if (path.startsWith('/') || path.includes('\0') || parts.includes('..') || parts.includes('.'))
     throw refuse('workspace.path_refused', path, 'is not a plain path relative to the workspace');
+  refuseGit(path, path);
   const real = realPath(root, path);
   if (real !== root && !real.startsWith(`${root}/`)) throw refuse('workspace.path_refused', path, 'leads out of the workspace');
-  // What is written there can run as a command later, and what is read there may hold a token.
-  if (real.slice(root.length).toLowerCase().split('/').includes('.git'))
-    throw refuse('workspace.path_refused', path, 'leads into the data of git');
+  refuseGit(real.slice(root.length), path);
   return real;
+}
+
+/** What is written there can run as a command later, and what is read there may hold a token. Disks that fold case know it by any case. */
+function refuseGit(inside: string, path: string): void {
+  if (inside.toLowerCase().split('/').includes('.git')) throw refuse('workspace.path_refused', path, 'belongs to git');
 }
 
 function realPath(root: string, path: string): string {

@@ -1,7 +1,7 @@
 import { lstatSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkspaceAnswers } from '@helixcode/protocol/worker/workspace';
-import type { Git } from '../workspace/git.ts';
+import { type Git, WITHOUT_PROGRAMS } from '../workspace/git.ts';
 import { realPathInside, refuse } from './inside-path.ts';
 
 type Listing = WorkspaceAnswers['list'];
@@ -21,7 +21,10 @@ export async function listFiles(
   const shown = folder === '' ? '' : `${folder}/`;
   const ask = async (...which: string[]): Promise<string[]> => {
     const paths = within === '' ? [] : ['--', `:(top,literal)${within}`];
-    const { stdout } = await git.run(['ls-files', '-z', ...which, ...paths], { cwd: root, env: { GIT_OPTIONAL_LOCKS: '0' } });
+    const { stdout } = await git.run([...WITHOUT_PROGRAMS, 'ls-files', '-z', ...which, ...paths], {
+      cwd: root,
+      env: { GIT_OPTIONAL_LOCKS: '0' },
+    });
     return stdout.toString('utf8').split('\0');
   };
   const [names, deleted] = await Promise.all([ask('--cached', '--others', '--exclude-standard'), ask('--deleted')]);

@@ -3,7 +3,7 @@ import { basename, matchesGlob } from 'node:path';
 import { Writable } from 'node:stream';
 import { CodedError } from '@helixcode/protocol/errors';
 import { MATCH_CHARACTERS, type WorkspaceAnswers, type WorkspaceOp } from '@helixcode/protocol/worker/workspace';
-import type { Git } from '../workspace/git.ts';
+import { type Git, WITHOUT_PROGRAMS } from '../workspace/git.ts';
 import { ProgramFailed } from '../workspace/run-program.ts';
 import { realPathInside } from './inside-path.ts';
 
@@ -58,8 +58,8 @@ async function grep(git: Git, root: string, within: string, op: SearchOp): Promi
     matches.push({ path: shown, line, text: text.length > MATCH_CHARACTERS ? text.slice(0, MATCH_CHARACTERS).toWellFormed() : text });
   };
   const args = [
-    ...['-c', 'core.fsmonitor=false', '-c', 'submodule.recurse=false'],
-    ...['grep', '--untracked', '--exclude-standard', '--no-color', '--full-name', '-I', '-n', '-z'],
+    ...[...WITHOUT_PROGRAMS, '-c', 'submodule.recurse=false'],
+    ...['grep', '--untracked', '--exclude-standard', '--no-color', '--no-column', '--full-name', '-I', '-n', '-z'],
     hasPerlExpressions ? '-P' : '-E',
     ...(op.ignoreCase ? ['-i'] : []),
     ...['-e', op.pattern, '--', pathspecOf(within, glob)],

@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { copyIndex } from '../workspace/checkpoints.ts';
-import type { Git } from '../workspace/git.ts';
+import { type Git, WITHOUT_PROGRAMS } from '../workspace/git.ts';
 import { ProgramFailed } from '../workspace/run-program.ts';
 
 /** A file that vanishes while git reads it ends git; a busy checkout gets so many tries. */
@@ -17,7 +17,7 @@ export async function treeHash(git: Git, root: string, jobFolder: string): Promi
   const index = join(jobFolder, 'tree.index');
   const env = { GIT_INDEX_FILE: index, GIT_OPTIONAL_LOCKS: '0' };
   const run = async (args: string[], input?: string): Promise<string> => {
-    const { stdout } = await git.run(['-c', 'core.fsmonitor=false', ...args], { cwd: root, env, ...(input !== undefined && { input }) });
+    const { stdout } = await git.run([...WITHOUT_PROGRAMS, ...args], { cwd: root, env, ...(input !== undefined && { input }) });
     return stdout.toString('utf8');
   };
   for (let tries = 1; ; tries++) {

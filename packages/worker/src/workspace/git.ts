@@ -25,6 +25,9 @@ const GIT_CONFIG = `[core]
 	writeCommitGraph = false
 `;
 
+/** Put before a subcommand: whatever a job wrote into the configuration of its repository, git starts no program for it. */
+export const WITHOUT_PROGRAMS = ['-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null'] as const;
+
 export function writeGitConfig(path: string): void {
   replaceFile(path, GIT_CONFIG);
 }
