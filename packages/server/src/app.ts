@@ -188,7 +188,11 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   });
 
   const openRequests = await watchOpenRequests({ db, log, server: serverId });
-  const providers = createModelProviders(settings.providers, process.env);
+  const providers = createModelProviders(
+    settings.providers,
+    process.env,
+    config.file === undefined ? process.cwd() : path.dirname(config.file),
+  );
   const gateway = createModelGateway({
     db,
     log,

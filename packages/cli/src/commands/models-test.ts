@@ -18,7 +18,7 @@ export default async function modelsTest(this: HelixContext, flags: Flags): Prom
       { title: 'model', cell: (trial) => trial.model },
       {
         title: 'result',
-        cell: (trial) => (trial.ok ? 'ok' : (trial.failure?.code ?? 'failed')),
+        cell: (trial) => (trial.ok ? (trial.replayed ? 'ok, replayed' : 'ok') : (trial.failure?.code ?? 'failed')),
         look: (text, trial) => (trial.ok ? out.style.green(text) : out.style.red(text)),
       },
       { title: 'first piece', cell: (trial) => (trial.firstPieceMs === undefined ? '' : formatMs(trial.firstPieceMs)) },

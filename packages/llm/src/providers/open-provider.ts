@@ -20,7 +20,8 @@ const KINDS = {
   ollama: async () => (await import('./ollama.ts')).ollama,
   'llama-server': async () => (await import('./openai-compatible.ts')).llamaServer,
   'openai-compatible': async () => (await import('./openai-compatible.ts')).openaiCompatible,
-} satisfies Record<ProviderKind, () => Promise<(config: ProviderConfig) => ModelPort>>;
+  replay: async () => (await import('../replay/replay-provider.ts')).replay,
+} satisfies Record<ProviderKind, () => Promise<(config: ProviderConfig) => ModelPort | Promise<ModelPort>>>;
 
 /** Where people usually keep the key of a provider. Those without an entry need none. */
 export const KEY_VARIABLES: Partial<Record<ProviderKind, string>> = {

@@ -16,6 +16,8 @@ export interface ProviderConfig {
   silenceMs?: number;
   /** What is known better here than in the catalog, by model. */
   models?: Record<string, Partial<Omit<ModelCapabilities, 'isKnown'>> & { price?: ModelPrice }>;
+  /** Of transcripts that are played: absolute path by name. */
+  transcripts?: Record<string, string>;
 }
 
 export const DEFAULT_SILENCE_MS = 300_000;

@@ -1,5 +1,5 @@
 import type { ModelEvent, ModelPort } from '../model-port.ts';
-import { keptEvent, normalRequest, type Rewrite, type TranscriptHeader } from './transcript.ts';
+import { continuationOf, type Exchange, keptEvent, normalRequest, type Rewrite, type TranscriptHeader } from './transcript.ts';
 
 /**
  * A provider that writes down what it is asked and what it answers, and is otherwise the one behind it. Only whole answers are written: a failure
@@ -15,6 +15,7 @@ export function recordingPort(
 ): ModelPort {
   const { rewrites = [], now = () => new Date() } = options;
   let isBegun = false;
+  let last: Exchange | undefined;
   // One line after the other, also when several calls are under way.
   let written: Promise<void> = Promise.resolve();
   return {
@@ -28,7 +29,11 @@ export function recordingPort(
       for await (const event of port.stream(request, signal)) {
         if (event.type !== 'error') events.push(keptEvent(event, rewrites));
         if (event.type === 'done') {
-          const lines: unknown[] = [{ request: normalRequest(request, rewrites), events: joined(events) }];
+          const exchange = { request: normalRequest(request, rewrites), events: joined(events) };
+          // A long conversation would otherwise be written down anew with each of its turns.
+          const added = last && continuationOf(last, exchange.request);
+          last = exchange;
+          const lines: unknown[] = [added === undefined ? exchange : { continues: true, request: added, events: exchange.events }];
           if (!isBegun) lines.unshift(headerOf(port, request.model, now()));
           isBegun = true;
           written = written.then(() => write(lines.map((line) => `${JSON.stringify(line)}\n`).join('')));

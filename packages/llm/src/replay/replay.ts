@@ -1,8 +1,8 @@
 import { CodedError } from '@helixcode/protocol/errors';
 import { FREE } from '../cost.ts';
-import type { ModelEvent, ModelPort } from '../model-port.ts';
+import type { ModelCapabilities, ModelEvent, ModelFailure, ModelPort } from '../model-port.ts';
 import { type Difference, differences, tellDifference } from './difference.ts';
-import { type Exchange, normalRequest, type Rewrite, type Transcript } from './transcript.ts';
+import { type Exchange, normalRequest, type Rewrite, type Transcript, type TranscriptHeader } from './transcript.ts';
 
 export const REPLAY_PROVIDER = 'replay';
 
@@ -32,8 +32,7 @@ export function replayPort(transcript: Transcript, options: ReplayOptions = {}):
     left: () => waiting.length,
 
     async *stream(request, signal): AsyncGenerator<ModelEvent> {
-      const refuse = (error: CodedError): ModelEvent => ({ type: 'error', error, partial: { role: 'assistant', parts: [] } });
-      if (signal.aborted) return yield refuse(new CodedError('model.cancelled', 'the replayed call was cancelled'));
+      if (signal.aborted) return yield cancelled();
       const asked = normalRequest(request, rewrites);
       const differenceFrom = (exchange: Exchange): Difference | undefined => {
         for (const difference of differences(exchange.request, asked)) if (!tolerate(difference)) return difference;
@@ -41,21 +40,13 @@ export function replayPort(transcript: Transcript, options: ReplayOptions = {}):
       };
       const place = waiting.findIndex((exchange) => differenceFrom(exchange) === undefined);
       const found = waiting[place];
-      if (found === undefined) return yield refuse(missing(waiting[0] && differenceFrom(waiting[0]), transcript.exchanges.length));
+      if (found === undefined)
+        return yield refusedStream(waiting[0] ? notRecorded(differenceFrom(waiting[0])) : allGiven(transcript.exchanges.length));
       waiting.splice(place, 1);
-      for (const event of found.events) {
-        if (signal.aborted) return yield refuse(new CodedError('model.cancelled', 'the replayed call was cancelled'));
-        yield toLive(event);
-      }
+      yield* playExchange(found, signal);
     },
 
-    capabilities: () => ({
-      isKnown: true,
-      contextTokens: undefined,
-      maxOutputTokens: undefined,
-      ...transcript.header.capabilities,
-      promptCache: 'none',
-    }),
+    capabilities: () => capabilitiesOf(transcript.header),
 
     price: () => FREE,
 
@@ -63,17 +54,53 @@ export function replayPort(transcript: Transcript, options: ReplayOptions = {}):
   };
 }
 
+/** The answer of an exchange as it came, marked as replayed. */
+export function* playExchange({ events }: Exchange, signal: AbortSignal): Generator<ModelEvent> {
+  for (const event of events) {
+    if (signal.aborted) return yield cancelled();
+    yield toLive(event);
+  }
+}
+
+/** What the recorded model could do; of a transcript that cannot be read nothing is known. */
+export function capabilitiesOf(header: TranscriptHeader | undefined): ModelCapabilities {
+  return {
+    isKnown: header !== undefined,
+    contextTokens: undefined,
+    maxOutputTokens: undefined,
+    tools: true,
+    reasoning: true,
+    images: false,
+    structuredOutput: 'prompt',
+    ...header?.capabilities,
+    promptCache: 'none',
+  };
+}
+
+export function refusedStream(error: CodedError): ModelFailure {
+  return { type: 'error', error, partial: { role: 'assistant', parts: [] } };
+}
+
+function cancelled(): ModelFailure {
+  return refusedStream(new CodedError('model.cancelled', 'the replayed call was cancelled'));
+}
+
 function toLive(event: Exchange['events'][number]): ModelEvent {
   if (event.type === 'usage') return { ...event, costUsd: 0 };
   return event.type === 'done' ? { ...event, costUsd: 0, replayed: true } : event;
 }
 
-function missing(difference: Difference | undefined, recordedCalls: number): CodedError {
-  const next = 'record it again: helix models record';
-  if (difference === undefined)
-    return new CodedError('model.replay_differs', `the recording has ${recordedCalls} answers, all of them given`, { next });
-  return new CodedError('model.replay_differs', `this request was not recorded: ${tellDifference(difference)}`, {
-    next,
-    details: { path: difference.path },
+const RECORD_AGAIN = 'record it again: helix models record';
+
+function allGiven(recordedCalls: number): CodedError {
+  return new CodedError('model.replay_differs', `the recording has ${recordedCalls} answers, all of them given`, { next: RECORD_AGAIN });
+}
+
+/** @param difference the first one from the recorded request that is nearest; absent where nothing was recorded at all */
+export function notRecorded(difference: Difference | undefined): CodedError {
+  const why = difference === undefined ? 'the transcript has no answers' : tellDifference(difference);
+  return new CodedError('model.replay_differs', `this request was not recorded: ${why}`, {
+    next: RECORD_AGAIN,
+    ...(difference && { details: { path: difference.path } }),
   });
 }

@@ -4,19 +4,27 @@ import { z } from 'zod';
 import type { JsonValue, ModelEvent, ModelRequest } from '../model-port.ts';
 
 /** The first line of a transcript. */
-const header = z.strictObject({
-  transcript: z.literal(1),
-  provider: z.string(),
-  recordedAt: z.iso.datetime(),
-  capabilities: z.strictObject({
-    contextTokens: z.number().optional(),
-    maxOutputTokens: z.number().optional(),
-    tools: z.boolean(),
-    reasoning: z.boolean(),
-    images: z.boolean(),
-    structuredOutput: z.enum(['schema', 'json', 'prompt']),
-  }),
-});
+const header = z
+  .strictObject({
+    transcript: z.literal(1),
+    /** Whose answers these are; absent where no model gave them. */
+    provider: z.string().optional(),
+    recordedAt: z.iso.datetime().optional(),
+    /** Of a transcript that somebody made up instead: what for. */
+    written: z.string().min(1).optional(),
+    capabilities: z.strictObject({
+      contextTokens: z.number().optional(),
+      maxOutputTokens: z.number().optional(),
+      tools: z.boolean(),
+      reasoning: z.boolean(),
+      images: z.boolean(),
+      structuredOutput: z.enum(['schema', 'json', 'prompt']),
+    }),
+  })
+  .refine(
+    ({ provider, recordedAt, written }) => [provider, recordedAt].every((one) => (one === undefined) === (written !== undefined)),
+    'a transcript is either recorded (provider, recordedAt) or written',
+  );
 export type TranscriptHeader = z.infer<typeof header>;
 
 const usage = z.strictObject({
@@ -50,6 +58,8 @@ const event = z.discriminatedUnion('type', [
   }),
 ]);
 const exchange = z.strictObject({
+  /** The request goes on from the exchange before: it is that one's, with its answer and these messages behind it. */
+  continues: z.literal(true).optional(),
   request: z.record(z.string(), z.json()),
   events: z.array(event).refine((events) => events.at(-1)?.type === 'done', 'an answer ends with done'),
 });
@@ -119,13 +129,35 @@ export function parseTranscript(text: string): Transcript {
     .map((line, index) => ({ line, number: index + 1 }))
     .filter(({ line }) => line.trim() !== '');
   if (first === undefined) throw unreadable(1, 'it is empty');
-  return {
-    header: parseLine(header, first),
-    exchanges: rest.map((numbered) => {
-      const { request, events } = parseLine(exchange, numbered);
-      return { request: request as NormalRequest, events };
-    }),
-  };
+  const exchanges: Exchange[] = [];
+  const head = parseLine(header, first);
+  for (const numbered of rest) {
+    const { continues, request, events } = parseLine(exchange, numbered);
+    const before = exchanges.at(-1);
+    if (continues && before === undefined) throw unreadable(numbered.number, 'it continues an exchange, and there is none before it');
+    exchanges.push({ request: continues && before ? continuing(before, request) : request, events });
+  }
+  return { header: head, exchanges };
+}
+
+function continuing(before: Exchange, more: NormalRequest): NormalRequest {
+  const answer = before.events.flatMap((one) => (one.type === 'done' ? [sorted(one.message)] : []));
+  return { ...before.request, ...more, messages: [...messagesIn(before.request), ...answer, ...messagesIn(more)] };
+}
+
+/** What a request adds to the one before and its answer; `undefined` where it is none of the same conversation. */
+export function continuationOf(before: Exchange, request: NormalRequest): NormalRequest | undefined {
+  const begun = messagesIn(continuing(before, {}));
+  const messages = messagesIn(request);
+  const isSame = (a: JsonValue, b: JsonValue): boolean => JSON.stringify(a) === JSON.stringify(b);
+  const { messages: _, ...settings } = request;
+  const { messages: __, ...settingsBefore } = before.request;
+  if (!isSame(settings, settingsBefore) || !isSame(messages.slice(0, begun.length), begun)) return undefined;
+  return { messages: messages.slice(begun.length) };
+}
+
+export function messagesIn({ messages }: NormalRequest): JsonValue[] {
+  return Array.isArray(messages) ? messages : [];
 }
 
 function parseLine<Value>(schema: z.ZodType<Value>, { line, number }: { line: string; number: number }): Value {

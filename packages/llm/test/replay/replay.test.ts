@@ -75,6 +75,18 @@ test('a recorded conversation plays to its end without a model, says so, and cos
   expect(await converse(play(await givenTranscript()), 'a b c (took 12 ms)')).toBe('Three.');
 });
 
+test('of a conversation that goes on only what is new is written down', async () => {
+  const [, first = '', second = ''] = (await givenTranscript()).split('\n');
+
+  expect(first).toContain('How many files?');
+  expect(JSON.parse(second)).toMatchObject({ continues: true, request: { messages: [{ role: 'tool' }] } });
+  expect(second).not.toContain('How many files?');
+  expect(parseTranscript(await givenTranscript()).exchanges[1]?.request).toMatchObject({
+    messages: [{ role: 'system' }, { role: 'user' }, { role: 'assistant' }, { role: 'tool' }],
+    tools: [TOOL],
+  });
+});
+
 test('recording changes nothing of what the caller sees', async () => {
   expect(
     await converse(
@@ -197,6 +209,10 @@ describe('a transcript that is no transcript', () => {
     ['', /line 1: it is empty/],
     ['not json\n', /line 1/],
     ['{"transcript":2}\n', /line 1: transcript/],
+    [
+      '{"transcript":1,"provider":"a","written":"b","capabilities":{"tools":true,"reasoning":true,"images":true,"structuredOutput":"json"}}\n',
+      /line 1: .*either recorded .* or written/,
+    ],
   ])('%j is refused, naming the line', (text, message) => {
     expect(() => parseTranscript(text)).toThrow(message);
   });

@@ -44,6 +44,7 @@ export const modelTrialView = z.object({
   ok: z.boolean(),
   firstPieceMs: z.number().optional().describe('From asking to the first piece of the answer'),
   tookMs: z.number().describe('Milliseconds'),
+  replayed: z.literal(true).optional().describe('A transcript that can be played; no model was asked'),
   usage: tokenUsageView.optional(),
   costUsd: usd.optional(),
   failure: failureView.optional(),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MODEL_PURPOSES, type ModelPurpose } from '../model/model-purpose.ts';
-import { isProviderKind, PROVIDER_KINDS } from '../model/provider-kind.ts';
+import { isProviderKind, needsNoEntry, PROVIDER_KINDS } from '../model/provider-kind.ts';
 import { nearestName } from '../nearest-name.ts';
 
 const usd = z.number().nonnegative();
@@ -50,6 +50,10 @@ export const providerConfig = z.strictObject({
   requestsPerMinute: z.number().int().positive().optional().describe('What your account allows for each model'),
   tokensPerMinute: tokens.optional().describe('What your account allows for each model'),
   models: z.record(z.string(), modelFacts).default({}).describe('What you know better than the catalog, by model'),
+  transcripts: z
+    .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/), z.string().min(1))
+    .optional()
+    .describe('Of kind replay: files by the name that follows `replay/`; a relative path starts at the folder of helix.json'),
 });
 export type ProviderEntry = z.infer<typeof providerConfig>;
 
@@ -85,8 +89,7 @@ export function providerName({ name, kind }: ProviderEntry): string {
 }
 
 /**
- * What is wrong between keys that are each right. A provider needs no entry where its kind is its name: but for
- * `openai-compatible`, whose address nobody can know.
+ * What is wrong between keys that are each right. A provider needs no entry where its kind is its name and says all.
  */
 export function faultsOfProviders({ pool, default: usual, routes }: ProvidersConfig): { key: string; message: string }[] {
   const faults: { key: string; message: string }[] = [];
@@ -98,12 +101,23 @@ export function faultsOfProviders({ pool, default: usual, routes }: ProvidersCon
     names.add(name);
     if (entry.kind === 'openai-compatible' && entry.baseUrl === undefined)
       faults.push({ key: `${key}.baseUrl`, message: `${key}.baseUrl is missing, expected the address of the server` });
+    if ((entry.kind === 'replay') !== (entry.transcripts !== undefined))
+      faults.push({
+        key: `${key}.transcripts`,
+        message:
+          entry.kind === 'replay'
+            ? `${key}.transcripts is missing, expected files by name`
+            : `${key}.transcripts is for the kind replay, expected none`,
+      });
+    // What is played must be known as that wherever its name stands; no other provider may pass for it.
+    if ((entry.kind === 'replay') !== (name === 'replay'))
+      faults.push({ key: `${key}.name`, message: `${key}.name is "${name}", expected "replay" for the kind replay and for no other` });
   }
   const lists = [['providers.default', usual], ...Object.entries(routes).map(([purpose, list]) => [`providers.routes.${purpose}`, list])];
   for (const [list, models] of lists as [string, string[] | undefined][]) {
     for (const [index, model] of (models ?? []).entries()) {
       const name = model.slice(0, model.indexOf('/'));
-      if (names.has(name) || (isProviderKind(name) && name !== 'openai-compatible')) continue;
+      if (names.has(name) || (isProviderKind(name) && needsNoEntry(name))) continue;
       const meant = nearestName(name, [...names, ...PROVIDER_KINDS]);
       const key = `${list}[${index}]`;
       faults.push({

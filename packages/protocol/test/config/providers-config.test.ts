@@ -14,6 +14,13 @@ test.each([
   ],
   [{ pool: [{ kind: 'openai-compatible' }] }, 'providers.pool[0].baseUrl is missing, expected the address of the server'],
   [{ pool: [{ kind: 'openai' }, { kind: 'openai' }] }, 'providers.pool[1] is a second provider openai, expected another name'],
+  [{ pool: [{ kind: 'replay' }] }, 'providers.pool[0].transcripts is missing, expected files by name'],
+  [
+    { pool: [{ kind: 'replay', name: 'gpt', transcripts: { a: 'a.jsonl' } }] },
+    'providers.pool[0].name is "gpt", expected "replay" for the kind replay and for no other',
+  ],
+  [{ pool: [{ kind: 'openai', transcripts: { a: 'a.jsonl' } }] }, 'providers.pool[0].transcripts is for the kind replay, expected none'],
+  [{ default: ['replay/a'] }, 'providers.default[0] is "replay/a", but there is no provider replay'],
   [{ default: ['gpt-5'] }, 'providers.default[0] is "gpt-5", expected text that matches'],
   [
     { default: ['openai/gpt-5', 'antropic/x'] },

@@ -14,7 +14,9 @@ const LLAMA_SERVER_URL = 'http://127.0.0.1:8080/v1';
 /** Names in `helix.json`: in routes and defaults, and where facts of a model are given. */
 export function configuredModels(config: ProvidersConfig, providers: Pick<ModelProviders, 'list'>): string[] {
   const named = [...config.default, ...Object.values(config.routes).flatMap((models) => models ?? [])];
-  const described = providers.list().flatMap(({ name, entry }) => Object.keys(entry?.models ?? {}).map((model) => `${name}/${model}`));
+  const described = providers
+    .list()
+    .flatMap(({ name, entry }) => Object.keys({ ...entry?.models, ...entry?.transcripts }).map((model) => `${name}/${model}`));
   return [...new Set([...named, ...described])];
 }
 

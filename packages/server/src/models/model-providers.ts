@@ -1,10 +1,11 @@
+import path from 'node:path';
 import type { ModelPort } from '@helixcode/llm/model-port';
 import { KEY_VARIABLES, openProvider, splitModelName } from '@helixcode/llm/providers/open-provider';
 import type { ProviderConfig } from '@helixcode/llm/providers/provider-config';
 import type { Target } from '@helixcode/llm/resilience/resilient-caller';
 import { type ProviderEntry, type ProvidersConfig, providerName } from '@helixcode/protocol/config/providers-config';
 import { CodedError } from '@helixcode/protocol/errors';
-import { isProviderKind, PROVIDER_KINDS, type ProviderKind } from '@helixcode/protocol/model/provider-kind';
+import { isProviderKind, needsNoEntry, PROVIDER_KINDS, type ProviderKind } from '@helixcode/protocol/model/provider-kind';
 import { nearestName } from '@helixcode/protocol/nearest-name';
 
 /** A provider of models that can be used by its name. */
@@ -27,14 +28,21 @@ export interface ModelProviders {
   target(model: string): Promise<Target>;
 }
 
-/** @param env where keys are read, each time a provider is first used */
-export function createModelProviders(config: ProvidersConfig, env: Readonly<Record<string, string | undefined>>): ModelProviders {
+/**
+ * @param env where keys are read, each time a provider is first used
+ * @param folder where relative paths of the configuration start
+ */
+export function createModelProviders(
+  config: ProvidersConfig,
+  env: Readonly<Record<string, string | undefined>>,
+  folder: string,
+): ModelProviders {
   const entries = new Map(config.pool.map((entry) => [providerName(entry), entry]));
   const ports = new Map<string, Promise<ModelPort>>();
 
   const find = (name: string): KnownProvider | undefined => {
     const entry = entries.get(name);
-    const kind = entry?.kind ?? (isProviderKind(name) && name !== 'openai-compatible' ? name : undefined);
+    const kind = entry?.kind ?? (isProviderKind(name) && needsNoEntry(name) ? name : undefined);
     if (kind === undefined) return undefined;
     const keyVariable = entry?.apiKeyEnv ?? KEY_VARIABLES[kind];
     return { name, kind, entry, keyVariable, hasKey: keyVariable !== undefined && Boolean(env[keyVariable]) };
@@ -45,7 +53,7 @@ export function createModelProviders(config: ProvidersConfig, env: Readonly<Reco
     if (!known) return Promise.reject(noProvider(name, [...entries.keys(), ...PROVIDER_KINDS]));
     let port = ports.get(name);
     if (!port) {
-      port = openProvider(known.kind, settingsOf(known, env));
+      port = openProvider(known.kind, settingsOf(known, env, folder));
       ports.set(name, port);
     }
     return port;
@@ -79,12 +87,18 @@ export function createModelProviders(config: ProvidersConfig, env: Readonly<Reco
   };
 }
 
-function settingsOf({ name, entry, keyVariable }: KnownProvider, env: Readonly<Record<string, string | undefined>>): ProviderConfig {
+function settingsOf(
+  { name, entry, keyVariable }: KnownProvider,
+  env: Readonly<Record<string, string | undefined>>,
+  folder: string,
+): ProviderConfig {
   const apiKey = keyVariable === undefined ? undefined : env[keyVariable];
   const models = Object.entries(entry?.models ?? {}).map(([model, facts]) => [model, withoutAbsent(facts)]);
+  const transcripts = Object.entries(entry?.transcripts ?? {}).map(([transcript, file]) => [transcript, path.resolve(folder, file)]);
   return {
     name,
     models: Object.fromEntries(models),
+    ...(transcripts.length > 0 && { transcripts: Object.fromEntries(transcripts) }),
     ...(entry?.baseUrl !== undefined && { baseUrl: entry.baseUrl }),
     ...(keyVariable !== undefined && { keyVariable }),
     ...(apiKey && { apiKey }),

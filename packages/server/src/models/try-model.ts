@@ -1,4 +1,5 @@
 import { splitModelName } from '@helixcode/llm/providers/open-provider';
+import { REPLAY_PROVIDER } from '@helixcode/llm/replay/replay';
 import type { ModelTrialView } from '@helixcode/protocol/api/model-views';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { UserId } from '@helixcode/protocol/ids';
@@ -31,7 +32,10 @@ export async function tryModel(
     const port = await providers.open(provider);
     const report = await port.validateConfig(signal);
     const [problem] = report.problems;
-    if (problem) return ended({ failure: problem.toFact() });
+    const isTranscript = port.provider === REPLAY_PROVIDER && model !== undefined;
+    // It answers nothing but what was recorded: that it can be read is all there is to learn. If it cannot, it says so when asked.
+    if (isTranscript && report.models.includes(model)) return ended({ replayed: true });
+    if (problem && !isTranscript) return ended({ failure: problem.toFact() });
     if (model === undefined) return ended({});
     // Where money is limited a model without a price is not asked, and could not say that it does not exist.
     if (port.price(model) === undefined && report.models.length > 0 && !report.models.includes(model))

@@ -33,13 +33,14 @@ export async function givenModels(
   db: Db,
   config: z.input<typeof providersConfig>,
   env: Record<string, string> = { OPENAI_API_KEY: GOOD_KEY },
+  folder = '/nonexistent',
 ): Promise<GivenModels> {
   const logged: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) });
   const server = newId('server');
   const parsed = providersConfig.parse(config);
   const open = await watchOpenRequests({ db, log, server });
-  const providers = createModelProviders(parsed, env);
+  const providers = createModelProviders(parsed, env, folder);
   const gateway = createModelGateway({ db, log, server, config: parsed, providers, open, surroundings: HURRIED });
   return { gateway, providers, open, server, logged };
 }
