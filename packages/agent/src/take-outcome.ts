@@ -1,4 +1,4 @@
-import { addUsage, type ModelDone, readArguments, textOf, toolCallsOf } from '@helixcode/llm/model-port';
+import { addUsage, type ModelDone, readArguments, textOf, toolCallsOf, UNKNOWN_OUTCOME } from '@helixcode/llm/model-port';
 import { ERROR_CODES, type ErrorCode, type ErrorFact } from '@helixcode/protocol/errors';
 import { nearestName } from '@helixcode/protocol/nearest-name';
 import { compact } from './context/compaction.ts';
@@ -189,7 +189,7 @@ function loseCall(conversation: Conversation, callId: string, why: string, atMs:
       ...conversation,
       calls: conversation.calls.map((call) => (call === open ? { part: call.part, input: call.input, state: 'waiting' } : call)),
     };
-  const text = `The outcome of this call is unknown: ${why}. It may have been done wholly, in part, or not at all, and it is not made again by itself. Look at what is there before you go on.`;
+  const text = `${UNKNOWN_OUTCOME}: ${why}. It may have been done wholly, in part, or not at all, and it is not made again by itself. Look at what is there before you go on.`;
   return finishCall(conversation, callId, failed(text), atMs);
 }
 

@@ -46,6 +46,9 @@ export interface ToolResult {
   isError: boolean;
 }
 
+/** How the text of a result begins whose call was done wholly, in part, or not at all, and nobody knows which. */
+export const UNKNOWN_OUTCOME = 'The outcome of this call is unknown';
+
 /** How long a vendor should keep the prompt up to and including the marked message. Ignored by vendors that cache unasked. */
 export type CacheMark = '5m' | '1h';
 

@@ -1,7 +1,7 @@
 import type { CodedError } from '@helixcode/protocol/errors';
-import type { JsonValue, ModelRequest } from '../model-port.ts';
+import { type JsonValue, type ModelRequest, UNKNOWN_OUTCOME } from '../model-port.ts';
 import { type Difference, differences } from './difference.ts';
-import { inToolResults, notRecorded } from './replay.ts';
+import { notRecorded } from './replay.ts';
 import { type Exchange, messagesIn, type NormalRequest, normalRequest, type Rewrite, rewrite, type Transcript } from './transcript.ts';
 
 /** What differs between two runs of the same work, and means the same. */
@@ -19,7 +19,8 @@ export const USUAL_REWRITES: Rewrite[] = [
  *
  * It is the conversation that is compared: what people said, what the model answered, which of its calls succeeded, and the shape the answer must have. The system
  * prompt, the descriptions of tools and the settings of the call are not: they change with every version of this program and with the notes of a project. Nor
- * are the texts of tool results; of exchanges that differ only there the one that differs least is taken.
+ * are the texts of tool results; of exchanges that differ only there the one that differs least is taken. A call of unknown outcome, which only a crash can leave, fits
+ * a recorded one with any outcome: the recorded model cannot look after it, and what it does next shows what became of it.
  *
  * @returns the CodedError `model.replay_differs` where there is none: it names the first difference from the exchange that fits furthest
  */
@@ -32,7 +33,7 @@ export function nearestExchange({ exchanges }: Transcript, request: ModelRequest
     let differing = 0;
     let fault: Difference | undefined;
     for (const difference of differences(recorded, asked)) {
-      if (inToolResults({ ...difference, path: difference.path.replace(/^conversation/, 'messages') })) differing++;
+      if (isOfNoMatter(difference, asked)) differing++;
       else {
         fault = difference;
         break;
@@ -48,13 +49,25 @@ export function nearestExchange({ exchanges }: Transcript, request: ModelRequest
   return nearest?.exchange ?? notRecorded(furthest?.difference);
 }
 
-function spoken(request: NormalRequest): NormalRequest {
+function isOfNoMatter({ path, recorded, asked }: Difference, { conversation }: Spoken): boolean {
+  const [, message, result, key] = /^conversation\.(\d+)\.results\.(\d+)\.(isError$|parts\.\d+\.text$)/.exec(path) ?? [];
+  if (key === 'isError') {
+    const [first] = conversation[Number(message)]?.results?.[Number(result)]?.parts ?? [];
+    return first?.text?.startsWith(UNKNOWN_OUTCOME) ?? false;
+  }
+  return key !== undefined && typeof recorded === 'string' && typeof asked === 'string';
+}
+
+/** What is compared of a request. */
+type Spoken = NormalRequest & { conversation: { results?: { parts?: { text?: string }[] }[] }[] };
+
+function spoken(request: NormalRequest): Spoken {
   const conversation = messagesIn(request).filter((message) => (message as { role?: JsonValue }).role !== 'system');
   return JSON.parse(
     JSON.stringify({ conversation, output: request.output ?? null }, (_key, value: unknown) =>
       typeof value === 'string' ? rewrite(value.trim(), USUAL_REWRITES) : value,
     ),
-  ) as NormalRequest;
+  ) as Spoken;
 }
 
 /** How many messages are the same before the first difference. One that is only missing or too much counts less than one that is other. */

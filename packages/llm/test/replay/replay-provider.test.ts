@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { collect, type Message, type ModelPort, type ModelRequest, textOf, toolCallsOf } from '../../src/model-port.ts';
+import { collect, type Message, type ModelPort, type ModelRequest, textOf, toolCallsOf, UNKNOWN_OUTCOME } from '../../src/model-port.ts';
 import { openProvider } from '../../src/providers/open-provider.ts';
 import { scriptedModel } from '../../src/providers/scripted.ts';
 import { recordingPort } from '../../src/replay/record.ts';
@@ -108,6 +108,16 @@ test('another goal, or a call that fails where it did not, is an error that name
     message: 'this request was not recorded: conversation.2.results.0.isError was false and is true',
     details: { path: 'conversation.2.results.0.isError' },
   });
+});
+
+test('a call whose outcome nobody knows is answered as if it had been recorded so', async () => {
+  const port = await open({ files: await givenRecording() });
+
+  const lost = {
+    results: [`${UNKNOWN_OUTCOME}: its machine is gone. Look.`, `${UNKNOWN_OUTCOME}: its machine is gone. Look.`],
+    isError: true,
+  };
+  expect(await converse(port, 'files', lost)).toBe('Three.');
 });
 
 test('where only the output of calls tells two answers apart, the nearer one is given', async () => {
