@@ -186,3 +186,51 @@ test('models record writes a transcript, and never over a file', async () => {
   expect(await helix(args, folder)).toMatchObject({ status: 2, stderr: expect.stringContaining('it is there already') });
   expect(readFileSync(path.join(folder, 'talk.jsonl'), 'utf8')).toBe(transcript);
 });
+
+test('models test --suite shows each trial and the figures, and ends with 5 where a gate is missed; JUnit names what failed [L6]', async () => {
+  const folder = givenFolder();
+  const right = [15, 'Wednesday', 'Ada', 16, 41, 13, 'Tom', 12, 6, 10];
+  const answerAll = (): void => {
+    for (const answer of right) vendor.next({ say: { text: `ANSWER: ${answer}`, usage: SOME_USAGE } });
+  };
+  answerAll();
+  const args = ['models', 'test', '--suite', 'reasoning', '--models', `good/${GOOD_MODEL}`];
+  const passed = await helix([...args, '--min-pass', '0.9', '--max-p95', '1m', '--junit', 'trials.xml'], folder);
+  expect(passed, passed.stderr).toMatchObject({ status: 0 });
+  expect(passed.stdout.split('\t').slice(0, 2)).toEqual([`good/${GOOD_MODEL}`, '9 of 10 (90 %)']);
+  expect(passed.stdout).toContain('10k + 2000\t$0.03');
+  expect(passed.stderr).toMatch(/^passed {2}good\/\S+ {2}the obvious answer is wrong/);
+  expect(passed.stderr).toContain('it answered "ANSWER: 10"; 9 is right');
+  const junit = readFileSync(path.join(folder, 'trials.xml'), 'utf8');
+  expect(junit).toContain('tests="10" failures="1" skipped="0"');
+  expect(junit).toContain('<failure message="it answered &quot;ANSWER: 10&quot;; 9 is right"/>');
+
+  answerAll();
+  const missed = await helix([...args, '--min-pass', '0.95']);
+  expect(missed).toMatchObject({ status: 5, stderr: expect.stringContaining('trials passed: 90 %, must be at least 95 %') });
+
+  answerAll();
+  expect(await json(...args, '--max-usd', '1')).toMatchObject({
+    suite: 'reasoning',
+    strategy: 'none',
+    gates: { maxUsd: 1 },
+    models: [{ passed: 9, trials: 10, calls: 10, missed: [], items: expect.arrayContaining([expect.objectContaining({ calls: 1 })]) }],
+  });
+  expect(await json('usage', '--by', 'run')).toMatchObject({ items: expect.arrayContaining([expect.objectContaining({ calls: 10 })]) });
+});
+
+test('a suite ends with the status of what kept a model from being tried, and flags that belong to none are refused [L6]', async () => {
+  const folder = givenFolder();
+  const refused = await helix(['models', 'test', '--suite', 'tools', '--models', 'bad/any', '--junit', 'trials.xml'], folder);
+  expect(refused).toMatchObject({ status: 2, stderr: expect.stringContaining('set models["any"].price of provider bad') });
+  expect(readFileSync(path.join(folder, 'trials.xml'), 'utf8')).toMatch(/name="11 further trials" time="0">\s*<skipped/);
+  expect(await helix(['models', 'test', '--min-pass', '1'])).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('helix models test --suite tools'),
+  });
+  expect(await helix(['models', 'test', '--suite', 'tools', '--strategy', 'progressive'])).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('strategy is for the suite reasoning'),
+  });
+  expect((await helix(['models', 'test', '--suite', 'tools', '--min-pass', '80'])).stderr).toContain('80 is not a number from 0 to 1');
+});

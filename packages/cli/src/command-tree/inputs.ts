@@ -26,6 +26,23 @@ export const task = { brief: 'Id of a task', parse: text, placeholder: 'task' } 
 export const duration = <Brief extends string>(brief: Brief) =>
   ({ kind: 'parsed', parse: durationMs, optional: true, placeholder: 'duration', brief }) as const;
 
+const numberFlag = (brief: string, placeholder: string, most: number) =>
+  ({
+    kind: 'parsed',
+    parse: (input: string): number => {
+      const number = numberParser(input);
+      if (!(number >= 0 && number <= most)) throw new Error(`${input} is not a number from 0${most === Infinity ? ' on' : ` to ${most}`}`);
+      return number;
+    },
+    optional: true,
+    placeholder,
+    brief,
+  }) as const;
+
+export const share = (brief: string) => numberFlag(brief, 'share', 1);
+
+export const amount = (brief: string) => numberFlag(brief, 'amount', Infinity);
+
 /** Where a task may run and how long it is followed: shared by all that hand one in. */
 export const submitting = {
   on: { kind: 'parsed', parse: text, optional: true, placeholder: 'worker', brief: 'Only on this worker' },

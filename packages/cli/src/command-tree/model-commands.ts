@@ -1,5 +1,6 @@
+import { MODEL_SUITES, SUITE_STRATEGIES } from '@helixcode/protocol/model/model-suite';
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { text, wholeNumber } from './inputs.ts';
+import { amount, duration, share, text, wholeNumber } from './inputs.ts';
 
 export const models = buildRouteMap({
   routes: {
@@ -29,11 +30,28 @@ export const models = buildRouteMap({
             placeholder: 'names',
             brief: 'Only these: provider/model, or a provider to check its key only',
           },
+          suite: { kind: 'enum', values: MODEL_SUITES, optional: true, brief: 'Try each model with a suite instead of one question' },
+          strategy: {
+            kind: 'enum',
+            values: SUITE_STRATEGIES,
+            optional: true,
+            brief: 'How the suite reasoning makes a model think; none when absent',
+          },
+          minPass: share('Exit 5 where fewer of the trials are passed: a share from 0 to 1'),
+          minWellFormed: share('Exit 5 where fewer calls of tools are well-formed: a share from 0 to 1'),
+          maxP95: duration('Exit 5 where 5 % of the calls of a model take longer'),
+          maxUsd: amount('Exit 5 where the suite costs more US dollars, or its price is not known'),
+          junit: { kind: 'parsed', parse: text, optional: true, placeholder: 'file', brief: 'Write the trials as JUnit XML' },
         },
       },
       docs: {
-        brief: 'Ask each model one small question: does it answer, how fast, at what cost',
-        customUsage: ['', '--models anthropic/claude-sonnet-4-5,openai'],
+        brief: 'Ask each model one small question, or try it with a suite: does it work, how fast, at what cost',
+        customUsage: [
+          '',
+          '--models anthropic/claude-sonnet-4-5,openai',
+          '--suite tools --min-pass 0.8 --junit trials.xml',
+          '--suite reasoning --strategy chain_of_thought',
+        ],
       },
     }),
     fit: buildCommand({

@@ -1,11 +1,9 @@
-import { createInterface } from 'node:readline';
-import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { connect } from '../connect.ts';
 import type { HelixContext } from '../helix-context.ts';
 import { formatBytes } from '../output/amounts.ts';
 import { openLiveRegion } from '../output/live-region.ts';
+import { serverSentEvents } from '../server-sent-events.ts';
 
 interface Flags {
   provider?: string;
@@ -22,7 +20,7 @@ export default async function modelsPull(this: HelixContext, flags: Flags, model
   const region = out.canDraw ? openLiveRegion(process.stderr, () => [shown]) : undefined;
   let isDone = false;
   try {
-    for await (const event of pullEvents(response)) {
+    for await (const event of serverSentEvents<PullEvent>(response)) {
       if ('error' in event) throw CodedError.fromFact(event.error);
       if (out.format === 'jsonl') out.json(event);
       if ('done' in event) isDone = true;
@@ -48,10 +46,4 @@ export default async function modelsPull(this: HelixContext, flags: Flags, model
 function lineOf({ step, doneBytes, totalBytes }: Progress, withBytes: boolean): string {
   if (!withBytes || totalBytes === 0) return step;
   return `${step}  ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${Math.floor((100 * doneBytes) / totalBytes)} %`;
-}
-
-async function* pullEvents(response: Response): AsyncGenerator<PullEvent> {
-  if (response.body === null) return;
-  for await (const line of createInterface({ input: Readable.fromWeb(response.body as ReadableStream<Uint8Array>), crlfDelay: Infinity }))
-    if (line.startsWith('data: ')) yield JSON.parse(line.slice('data: '.length)) as PullEvent;
 }

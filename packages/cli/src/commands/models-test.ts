@@ -1,15 +1,22 @@
-import { ERROR_CODES, isErrorCode } from '@helixcode/protocol/errors';
+import { CodedError, ERROR_CODES, isErrorCode } from '@helixcode/protocol/errors';
 import { connect } from '../connect.ts';
 import type { HelixContext } from '../helix-context.ts';
+import { type SuiteFlags, testWithSuite } from '../model-suite.ts';
 import { formatMs, formatUsd } from '../output/amounts.ts';
 
-interface Flags {
+interface Flags extends Partial<SuiteFlags> {
   models?: string[];
 }
 
 /** Ends with the status of the first failure. */
 export default async function modelsTest(this: HelixContext, flags: Flags): Promise<void> {
   const { out } = this;
+  const { suite, models: _, ...ofSuites } = flags;
+  if (suite !== undefined) return testWithSuite(this, { ...flags, suite });
+  if (Object.values(ofSuites).some((flag) => flag !== undefined))
+    throw new CodedError('cli.bad_usage', 'gates, strategy and JUnit are of a suite, and none is named', {
+      next: 'helix models test --suite tools',
+    });
   const connection = await connect(this);
   const answer = await connection.call('models.test', { body: flags.models === undefined ? {} : { models: flags.models } });
   out.list(

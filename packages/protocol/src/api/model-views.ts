@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { modelGates } from '../config/model-gates.ts';
 import { MODEL_PURPOSES } from '../model/model-purpose.ts';
+import { MODEL_SUITES, SUITE_STRATEGIES } from '../model/model-suite.ts';
 import { PROVIDER_KINDS } from '../model/provider-kind.ts';
 import { failureView } from './views.ts';
 
@@ -50,6 +52,53 @@ export const modelTrialView = z.object({
   failure: failureView.optional(),
 });
 export type ModelTrialView = z.infer<typeof modelTrialView>;
+
+export const suiteTrialView = z.object({
+  model: z.string(),
+  name: z.string(),
+  passed: z.boolean(),
+  problem: z.string().optional().describe('Why it was not passed'),
+  tookMs: z.number().describe('Milliseconds'),
+  calls: count.describe('Of the model'),
+});
+export type SuiteTrialView = z.infer<typeof suiteTrialView>;
+
+export const suiteModelView = z.object({
+  model: z.string(),
+  replayed: z.literal(true).optional().describe('Answers were played from a transcript'),
+  trials: count,
+  passed: count,
+  passRate: z.number().describe('0 to 1'),
+  toolCalls: z.object({ made: count, wellFormed: count }).optional(),
+  calls: count.describe('Of the model'),
+  latencyMs: z
+    .object({ p50: z.number(), p95: z.number() })
+    .optional()
+    .describe('Of each call that was answered, without waits for rate limits'),
+  usage: tokenUsageView,
+  costUsd: usd.optional().describe('Absent: a price is not known'),
+  missed: z.array(z.object({ gate: modelGates.keyof(), limit: z.number(), value: z.number().optional().describe('Absent: not known') })),
+  failure: failureView.optional().describe('Why it could not be tried to the end'),
+  items: z.array(suiteTrialView),
+});
+export type SuiteModelView = z.infer<typeof suiteModelView>;
+
+export const suiteReportView = z.object({
+  suite: z.enum(MODEL_SUITES),
+  strategy: z.enum(SUITE_STRATEGIES).optional(),
+  run: z.string().describe('What its calls are booked under: usage by run'),
+  gates: modelGates,
+  models: z.array(suiteModelView),
+});
+export type SuiteReportView = z.infer<typeof suiteReportView>;
+
+/** What is told while a suite runs; the last is `report` or `error`. */
+export const suiteEvent = z.union([
+  z.object({ trial: suiteTrialView }),
+  z.object({ report: suiteReportView }),
+  z.object({ error: failureView }),
+]);
+export type SuiteEvent = z.infer<typeof suiteEvent>;
 
 export const fitView = z.object({
   machine: z.string().describe('Name of a worker, or "server"'),

@@ -39,6 +39,7 @@ export const ROUTE_PATHS = {
   'tasks.artifact': { method: 'GET', path: '/tasks/:task/artifact' },
   'models.list': { method: 'GET', path: '/models' },
   'models.test': { method: 'POST', path: '/models/test' },
+  'models.suite': { method: 'POST', path: '/models/suite' },
   'models.fit': { method: 'GET', path: '/models/fit' },
   'models.pull': { method: 'POST', path: '/models/pull' },
   'models.record': { method: 'POST', path: '/models/record' },

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { workerConfig, workerName } from '../config/helix-config.ts';
+import { modelGates } from '../config/model-gates.ts';
 import type { ErrorCode } from '../errors.ts';
 import { event, TOPIC } from '../event/events.ts';
+import { MODEL_SUITES, SUITE_STRATEGIES } from '../model/model-suite.ts';
 import { receiptKey, signedReceipt } from '../receipt/receipt.ts';
 import { taskSubmission } from '../task/task-spec.ts';
 import { TASK_STATES } from '../task/task-state.ts';
@@ -256,6 +258,17 @@ export const ROUTES = {
       models: z.array(z.string().min(1)).max(100).optional().describe('provider/model, or a provider to check its key only; all of helix.json when absent'),
     }),
     answer: z.object({ items: z.array(modelTrialView) }), status: 200, errors: ['model.not_configured'],
+  },
+  'models.suite': {
+    ...ROUTE_PATHS['models.suite'], tag: 'models',
+    summary: 'Runs a suite of trials against models; events with each trial, the last with the report or with the error; booked as any call',
+    body: z.strictObject({
+      suite: z.enum(MODEL_SUITES),
+      models: z.array(z.string().min(1)).max(100).optional().describe('provider/model; all of helix.json when absent'),
+      strategy: z.enum(SUITE_STRATEGIES).optional().describe('Of the suite reasoning; none when absent'),
+      gates: modelGates.optional().describe('In place of those of helix.json, each by itself'),
+    }),
+    answer: 'text/event-stream', status: 200, errors: ['model.not_configured', 'api.bad_request'],
   },
   'models.fit': {
     ...ROUTE_PATHS['models.fit'], tag: 'models', summary: 'On which machines a local model would run',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { MODEL_PURPOSES, type ModelPurpose } from '../model/model-purpose.ts';
 import { isProviderKind, needsNoEntry, PROVIDER_KINDS } from '../model/provider-kind.ts';
 import { nearestName } from '../nearest-name.ts';
+import { modelGates } from './model-gates.ts';
 
 const usd = z.number().nonnegative();
 const tokens = z.number().int().positive();
@@ -79,6 +80,7 @@ export const providersConfig = z.strictObject({
       fleet: periodCap.prefault({}).describe('Of all users together'),
     })
     .prefault({}),
+  gates: modelGates.prefault({}).describe('What every model must reach in `helix models test --suite`'),
 });
 export type ProvidersConfig = z.infer<typeof providersConfig>;
 

@@ -18,8 +18,8 @@ export interface ModelCall extends Omit<ModelRequest, 'model'> {
 }
 
 export interface CallContext extends Payer {
-  /** `check`: to learn whether the model works; has no route of its own. */
-  purpose: ModelPurpose | 'check';
+  /** `check`: to learn whether the model works, `trial`: how well; neither has a route of its own. */
+  purpose: ModelPurpose | 'check' | 'trial';
   signal: AbortSignal;
   /** Told of waits, retries and fallbacks, for people to see. */
   onNotice?: (notice: ResilienceNotice) => void;
@@ -51,8 +51,8 @@ export interface GatewayDeps {
 export function createModelGateway({ db, log, server, config, providers, open, surroundings }: GatewayDeps): ModelGateway {
   const caller = new ResilientCaller(surroundings);
   const books: Bookkeeping = { db, log, server, open, nowMs: surroundings.nowMs };
-  const modelsFor = (purpose: ModelPurpose | 'check'): string[] =>
-    (purpose === 'check' ? undefined : config.routes[purpose]) ?? config.default;
+  const modelsFor = (purpose: CallContext['purpose']): string[] =>
+    (purpose === 'check' || purpose === 'trial' ? undefined : config.routes[purpose]) ?? config.default;
 
   return {
     modelsFor,

@@ -7,6 +7,7 @@ import { configuredModels, listModels } from './list-models.ts';
 import type { ModelGateway } from './model-gateway.ts';
 import type { ModelProviders } from './model-providers.ts';
 import { pullModel } from './pull-model.ts';
+import { runSuite } from './run-suite.ts';
 import { tryModel } from './try-model.ts';
 
 export interface ModelHandlerDeps {
@@ -17,9 +18,16 @@ export interface ModelHandlerDeps {
   machines(): NamedMachine[];
 }
 
-type ModelRoutes = 'models.list' | 'models.test' | 'models.fit' | 'models.pull' | 'models.record';
+type ModelRoutes = 'models.list' | 'models.test' | 'models.suite' | 'models.fit' | 'models.pull' | 'models.record';
 
 export function modelHandlers({ config, providers, gateway, machines }: ModelHandlerDeps): Pick<Handlers, ModelRoutes> {
+  const namedOrAll = (named: string[] | undefined): string[] => {
+    const names = named ?? configuredModels(config, providers);
+    if (names.length > 0) return [...new Set(names)];
+    throw new CodedError('model.not_configured', 'no model is configured', {
+      next: 'name one in providers.default of helix.json, or: helix models test --models provider/model',
+    });
+  };
   return {
     'models.list': async ({ query, signal }) => ({
       providers: providers.list().map(({ name, kind, entry, keyVariable, hasKey }) => ({
@@ -33,12 +41,20 @@ export function modelHandlers({ config, providers, gateway, machines }: ModelHan
     }),
 
     'models.test': async ({ body, user, signal }) => {
-      const names = body.models ?? configuredModels(config, providers);
-      if (names.length === 0)
-        throw new CodedError('model.not_configured', 'no model is configured', {
-          next: 'name one in providers.default of helix.json, or: helix models test --models provider/model',
-        });
+      const names = namedOrAll(body.models);
       return { items: await Promise.all(names.map((name) => tryModel({ gateway, providers }, name, user, signal))) };
+    },
+
+    'models.suite': async ({ body, user, signal }) => {
+      if (body.strategy !== undefined && body.suite !== 'reasoning')
+        throw new CodedError('api.bad_request', `strategy is for the suite reasoning; the suite ${body.suite} has none`, {
+          next: 'helix models test --suite reasoning',
+        });
+      const order = { ...body, models: namedOrAll(body.models), gates: { ...config.gates, ...body.gates } };
+      return {
+        body: runSuite({ gateway, providers }, order, user, signal),
+        headers: { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' },
+      };
     },
 
     'models.fit': ({ query, signal }) => {
