@@ -8,7 +8,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   llm: ['protocol'],
   agent: ['llm', 'protocol'],
   worker: ['protocol'],
-  server: ['llm', 'protocol'],
+  server: ['agent', 'llm', 'protocol'],
   cli: ['client', 'protocol'],
 };
 
@@ -29,6 +29,7 @@ const SERVER_LAYERS = [
   ['workers'],
   ['projects', 'models', 'receipts'],
   ['tasks'],
+  ['trials'],
   ['retention'],
   ['backup'],
 ];

@@ -45,6 +45,8 @@ import { openAttemptBook } from './tasks/attempt-book.ts';
 import { type CheckpointRequest, createCheckpoints } from './tasks/checkpoints.ts';
 import { startTaskEngine } from './tasks/task-engine.ts';
 import { taskHandlers } from './tasks/task-handlers.ts';
+import { codingTrials } from './trials/coding-trials.ts';
+import { createCommandRunner } from './trials/run-on-worker.ts';
 import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
 import { openDialInDoor } from './workers/dial-in-door.ts';
 import { createDialInTransport } from './workers/transports/dial-in-transport.ts';
@@ -203,6 +205,8 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     surroundings: REAL_SURROUNDINGS,
   });
 
+  const commands = createCommandRunner({ ...context, startDriver, tail });
+
   const loopDelay = watchLoopDelay();
   let url = '';
   const http = createHttpServer({
@@ -240,7 +244,13 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
         nameOfWorker: registry.nameOfWorker,
         openBlob: async (key) => (await blobs.open(key))?.content,
       }),
-      ...modelHandlers({ providers, gateway, config: settings.providers, machines: () => machinesOf(registry) }),
+      ...modelHandlers({
+        providers,
+        gateway,
+        config: settings.providers,
+        codingTrials: (user) => codingTrials(commands, user),
+        machines: () => machinesOf(registry),
+      }),
       ...receiptHandlers({ db, notary }),
       ...usageHandlers({ db, config: settings.providers }),
       ...eventHandlers(tail),

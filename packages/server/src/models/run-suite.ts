@@ -23,6 +23,8 @@ export interface SuiteOrder {
 interface SuiteDeps {
   gateway: Pick<ModelGateway, 'stream'>;
   providers: Pick<ModelProviders, 'target'>;
+  /** What is written runs elsewhere, in the name of that user. */
+  codingTrials(user: UserId): Trial[];
 }
 
 /** Keeps proxies and readers from giving up on a slow model. */
@@ -39,6 +41,7 @@ const ENDS_THE_SUITE = new Set<ErrorCode>([
   'model.quota_spent',
   'model.unknown',
   'model.unreachable',
+  'worker.not_found',
 ]);
 
 /**
@@ -71,7 +74,11 @@ async function tryModels(
   context: { user: UserId; run: string; signal: AbortSignal },
   onTrial: (trial: SuiteTrialView) => void,
 ): Promise<SuiteReportView> {
-  const trials = suite === 'tools' ? TOOL_TRIALS : reasoningTrials(strategy);
+  const trials = {
+    coding: () => deps.codingTrials(context.user),
+    tools: () => TOOL_TRIALS,
+    reasoning: () => reasoningTrials(strategy),
+  }[suite]();
   return {
     suite,
     ...(suite === 'reasoning' && { strategy }),

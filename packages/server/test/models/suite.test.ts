@@ -56,7 +56,7 @@ async function reportOf(
   change: Parameters<typeof givenModels>[1] = {},
 ): Promise<{ report: SuiteReportView; told: number }> {
   const models = await givenModels(database.db, { ...config(), ...change }, { OPENAI_API_KEY: GOOD_KEY }, folder);
-  const events = await eventsIn(runSuite(models, order, user, AbortSignal.timeout(60_000)));
+  const events = await eventsIn(runSuite({ ...models, codingTrials: () => [] }, order, user, AbortSignal.timeout(60_000)));
   const [last] = events.slice(-1);
   if (last === undefined || !('report' in last)) throw new Error(`no report: ${JSON.stringify(last)}`);
   return { report: last.report, told: events.length - 1 };
