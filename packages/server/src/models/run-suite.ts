@@ -63,7 +63,8 @@ export function runSuite(deps: SuiteDeps, order: SuiteOrder, user: UserId, signa
       clearInterval(heartbeat);
       events.push(null);
     },
-    (error: unknown) => events.destroy(error as Error),
+    // Who has left is told nothing; what else is no outcome of a call is a fault of this program, for its log.
+    (error: unknown) => events.destroy(signal.aborted ? undefined : (error as Error)),
   );
   return events;
 }
