@@ -31,6 +31,7 @@ const SERVER_LAYERS = [
   ['tasks'],
   ['merge'],
   ['agents'],
+  ['trials'],
   ['retention'],
   ['backup'],
 ];

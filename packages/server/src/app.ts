@@ -52,6 +52,8 @@ import { openAttemptBook } from './tasks/attempt-book.ts';
 import { type CheckpointRequest, createCheckpoints } from './tasks/checkpoints.ts';
 import { startTaskEngine } from './tasks/task-engine.ts';
 import { taskHandlers } from './tasks/task-handlers.ts';
+import { codingTrials } from './trials/coding-trials.ts';
+import { createCommandRunner } from './trials/run-on-worker.ts';
 import { buildAgentBundle } from './workers/bootstrap/agent-bundle.ts';
 import { openDialInDoor } from './workers/dial-in-door.ts';
 import { openWorkspace } from './workers/remote-workspace.ts';
@@ -238,6 +240,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     openSeat: (seat, signal) => openWorkspace(registry, seat, signal),
   };
   const agents = createAgents(agentDeps);
+  const commands = createCommandRunner({ ...context, startDriver, tail });
 
   const loopDelay = watchLoopDelay();
   let url = '';
@@ -277,7 +280,13 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
         openBlob: async (key) => (await blobs.open(key))?.content,
       }),
       ...mergeHandlers({ db }),
-      ...modelHandlers({ providers, gateway, config: settings.providers, machines: () => machinesOf(registry) }),
+      ...modelHandlers({
+        providers,
+        gateway,
+        config: settings.providers,
+        codingTrials: (user) => codingTrials(commands, user),
+        machines: () => machinesOf(registry),
+      }),
       ...receiptHandlers({ db, notary }),
       ...usageHandlers({ db, config: settings.providers }),
       ...sessionHandlers({ ...agentDeps, nameOfWorker: registry.nameOfWorker }),

@@ -1,5 +1,5 @@
-/** Trials of models: `tools` asks for calls of tools, `reasoning` for answers to questions. */
-export const MODEL_SUITES = ['tools', 'reasoning'] as const;
+/** Trials of models: `coding` has them program, `tools` asks for calls of tools, `reasoning` for answers to questions. */
+export const MODEL_SUITES = ['coding', 'tools', 'reasoning'] as const;
 export type ModelSuite = (typeof MODEL_SUITES)[number];
 
 /** Ways of reasoning that a suite of questions can be asked with; `none`: asked once, plainly. */

@@ -1,6 +1,8 @@
 import { collect } from '@helixcode/llm/model-port';
+import type { Trial } from '@helixcode/llm/trials/trial';
 import type { ProvidersConfig } from '@helixcode/protocol/config/providers-config';
 import { CodedError } from '@helixcode/protocol/errors';
+import type { UserId } from '@helixcode/protocol/ids';
 import type { Handlers } from '../http/handler.ts';
 import { fitModel, type NamedMachine } from './fit-model.ts';
 import { configuredModels, listModels } from './list-models.ts';
@@ -14,13 +16,15 @@ export interface ModelHandlerDeps {
   config: ProvidersConfig;
   providers: ModelProviders;
   gateway: ModelGateway;
+  /** The suite `coding`: what is written runs on workers. */
+  codingTrials(user: UserId): Trial[];
   /** Of the server and of the workers, as they are at present. */
   machines(): NamedMachine[];
 }
 
 type ModelRoutes = 'models.list' | 'models.test' | 'models.suite' | 'models.fit' | 'models.pull' | 'models.record';
 
-export function modelHandlers({ config, providers, gateway, machines }: ModelHandlerDeps): Pick<Handlers, ModelRoutes> {
+export function modelHandlers({ config, providers, gateway, codingTrials, machines }: ModelHandlerDeps): Pick<Handlers, ModelRoutes> {
   const namedOrAll = (named: string[] | undefined): string[] => {
     const names = named ?? configuredModels(config, providers);
     if (names.length > 0) return [...new Set(names)];
@@ -52,7 +56,7 @@ export function modelHandlers({ config, providers, gateway, machines }: ModelHan
         });
       const order = { ...body, models: namedOrAll(body.models), gates: { ...config.gates, ...body.gates } };
       return {
-        body: runSuite({ gateway, providers }, order, user, signal),
+        body: runSuite({ gateway, providers, codingTrials }, order, user, signal),
         headers: { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' },
       };
     },

@@ -23,6 +23,8 @@ export interface SuiteOrder {
 interface SuiteDeps {
   gateway: Pick<ModelGateway, 'stream'>;
   providers: Pick<ModelProviders, 'target'>;
+  /** What is written runs elsewhere, in the name of that user. */
+  codingTrials(user: UserId): Trial[];
 }
 
 /** Keeps proxies and readers from giving up on a slow model. */
@@ -39,6 +41,7 @@ const ENDS_THE_SUITE = new Set<ErrorCode>([
   'model.quota_spent',
   'model.unknown',
   'model.unreachable',
+  'worker.not_found',
 ]);
 
 /**
@@ -60,7 +63,8 @@ export function runSuite(deps: SuiteDeps, order: SuiteOrder, user: UserId, signa
       clearInterval(heartbeat);
       events.push(null);
     },
-    (error: unknown) => events.destroy(error as Error),
+    // Who has left is told nothing; what else is no outcome of a call is a fault of this program, for its log.
+    (error: unknown) => events.destroy(signal.aborted ? undefined : (error as Error)),
   );
   return events;
 }
@@ -71,7 +75,11 @@ async function tryModels(
   context: { user: UserId; run: string; signal: AbortSignal },
   onTrial: (trial: SuiteTrialView) => void,
 ): Promise<SuiteReportView> {
-  const trials = suite === 'tools' ? TOOL_TRIALS : reasoningTrials(strategy);
+  const trials = {
+    coding: () => deps.codingTrials(context.user),
+    tools: () => TOOL_TRIALS,
+    reasoning: () => reasoningTrials(strategy),
+  }[suite]();
   return {
     suite,
     ...(suite === 'reasoning' && { strategy }),

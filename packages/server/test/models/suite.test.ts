@@ -56,7 +56,7 @@ async function reportOf(
   change: Parameters<typeof givenModels>[1] = {},
 ): Promise<{ report: SuiteReportView; told: number }> {
   const models = await givenModels(database.db, { ...config(), ...change }, { OPENAI_API_KEY: GOOD_KEY }, folder);
-  const events = await eventsIn(runSuite(models, order, user, AbortSignal.timeout(60_000)));
+  const events = await eventsIn(runSuite({ ...models, codingTrials: () => [] }, order, user, AbortSignal.timeout(60_000)));
   const [last] = events.slice(-1);
   if (last === undefined || !('report' in last)) throw new Error(`no report: ${JSON.stringify(last)}`);
   return { report: last.report, told: events.length - 1 };
@@ -123,4 +123,16 @@ test('one call that fails fails its trial, and the next is tried', async () => {
   const { report } = await reportOf({ suite: 'reasoning', models: [`live/${GOOD_MODEL}`], gates: {} });
   expect(report.models).toMatchObject([{ passed: 9, calls: 10 }]);
   expect(report.models[0]?.failure).toBeUndefined();
+});
+
+test('a suite that nobody waits for any more ends with the call that is under way', async () => {
+  vendor.next(answer(15), { ...answer('Wednesday'), pieces: 1, goesBy: 'silence' });
+  const models = await givenModels(database.db, config(), { OPENAI_API_KEY: GOOD_KEY }, folder);
+  const leaving = new AbortController();
+  const order: SuiteOrder = { suite: 'reasoning', models: [`live/${GOOD_MODEL}`], gates: {} };
+  const events = eventsIn(runSuite({ ...models, codingTrials: () => [] }, order, user, leaving.signal));
+  await vendor.silent;
+  leaving.abort();
+  expect((await events).at(-1)).toMatchObject({ report: { models: [{ passed: 1, calls: 2, failure: { code: 'model.cancelled' } }] } });
+  expect(vendor.asked).toHaveLength(2);
 });
