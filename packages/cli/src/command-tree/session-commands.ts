@@ -100,11 +100,7 @@ export const sessions = buildRouteMap({
     say: buildCommand({
       loader: () => import('../commands/sessions-say.ts'),
       parameters: {
-        positional: {
-          kind: 'array',
-          minimum: 2,
-          parameter: { brief: 'The session, then what is said', parse: text, placeholder: 'session text' },
-        },
+        positional: { kind: 'tuple', parameters: [session, { brief: 'What is said', parse: text, placeholder: 'text' }] },
       },
       docs: { brief: 'Say something to an agent while it works, or after', customUsage: ['<session> "use the existing helper"'] },
     }),
@@ -121,9 +117,8 @@ export const sessions = buildRouteMap({
           },
         },
         positional: {
-          kind: 'array',
-          minimum: 1,
-          parameter: { brief: 'The session, then what is said to the new one', parse: text, placeholder: 'session text' },
+          kind: 'tuple',
+          parameters: [session, { brief: 'What is said to the new one', parse: text, placeholder: 'text', optional: true }],
         },
       },
       docs: { brief: 'A new session from where this one is or was', customUsage: ['<session> --at 42 "try it without the cache"'] },
@@ -194,11 +189,7 @@ export const approvals = buildRouteMap({
     answer: buildCommand({
       loader: () => import('../commands/approvals-answer.ts'),
       parameters: {
-        positional: {
-          kind: 'array',
-          minimum: 2,
-          parameter: { brief: 'The approval, then the answer', parse: text, placeholder: 'approval text' },
-        },
+        positional: { kind: 'tuple', parameters: [approval, { brief: 'The answer', parse: text, placeholder: 'text' }] },
       },
       docs: { brief: 'Answer a question', customUsage: ['<approval> "the second one"'] },
     }),

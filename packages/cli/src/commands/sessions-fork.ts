@@ -5,9 +5,9 @@ interface Flags {
   at?: number;
 }
 
-export default async function sessionsFork(this: HelixContext, { at }: Flags, id: string, ...words: string[]): Promise<void> {
+export default async function sessionsFork(this: HelixContext, { at }: Flags, id: string, words = ''): Promise<void> {
   const { out } = this;
-  const text = words.join(' ').trim();
+  const text = words.trim();
   const session = await (await connect(this)).call('sessions.fork', {
     params: { session: id },
     body: { ...(at !== undefined && { entry: at }), ...(text !== '' && { text }) },
