@@ -13,6 +13,7 @@ import { models, usage } from './command-tree/model-commands.ts';
 import { projects } from './command-tree/project-commands.ts';
 import { receipts } from './command-tree/receipt-commands.ts';
 import { backup, config, down, events, gc, restore, status, up } from './command-tree/server-commands.ts';
+import { approvals, run as runAgent, sessions } from './command-tree/session-commands.ts';
 import { tasks } from './command-tree/task-commands.ts';
 import { build, exec, test } from './command-tree/work-commands.ts';
 import { thisWorker, workers } from './command-tree/worker-commands.ts';
@@ -34,12 +35,15 @@ const root = buildRouteMap({
     up,
     down,
     status,
+    run: runAgent,
     test,
     exec,
     build,
     workers,
     worker: thisWorker,
     projects,
+    sessions,
+    approvals,
     tasks,
     receipts,
     models,

@@ -3,23 +3,46 @@ import { CodedError } from '@helixcode/protocol/errors';
 import type { HelixContext } from './helix-context.ts';
 
 /**
- * Asks a person; anything but a clear yes is a no, Ctrl-C and the end of the input too. Only where `canAsk`.
- * @param signal takes the question back, which is a no
+ * Asks a person for a line. Only where `canAsk`.
+ *
+ * @param options.signal takes the question back
+ * @param options.onInterrupt told when the person pressed Ctrl-C in place of an answer
+ * @returns without spaces around it; `undefined` after Ctrl-C, at the end of the input, or when the question was taken back
  */
-export async function askYesNo(context: HelixContext, question: string, signal?: AbortSignal): Promise<boolean> {
+export async function askLine(
+  context: HelixContext,
+  question: string,
+  { signal, onInterrupt }: { signal?: AbortSignal | undefined; onInterrupt?: () => void } = {},
+): Promise<string | undefined> {
+  if (signal?.aborted) return undefined;
   const { region } = context.out;
   region?.hide();
   const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const close = (): void => lines.close();
   try {
-    return await new Promise<boolean>((resolve) => {
-      lines.question(`${question} [y/N] `, (answer) => resolve(/^y(es)?$/i.test(answer.trim())));
-      lines.on('close', () => resolve(false));
-      signal?.addEventListener('abort', () => lines.close(), { once: true });
+    return await new Promise<string | undefined>((resolve) => {
+      lines.question(question, (answer) => resolve(answer.trim()));
+      lines.on('SIGINT', () => {
+        lines.close();
+        onInterrupt?.();
+      });
+      lines.on('close', () => resolve(undefined));
+      signal?.addEventListener('abort', close, { once: true });
     });
   } finally {
+    signal?.removeEventListener('abort', close);
     lines.close();
     region?.show();
   }
+}
+
+/** Asks a person; anything but a clear yes is a no, Ctrl-C and the end of the input too. @param signal takes the question back, which is a no */
+export async function askYesNo(context: HelixContext, question: string, signal?: AbortSignal): Promise<boolean> {
+  return isYes((await askLine(context, `${question} [y/N] `, { signal })) ?? '');
+}
+
+export function isYes(answer: string): boolean {
+  return /^y(es)?$/i.test(answer);
 }
 
 /**

@@ -22,7 +22,7 @@ export interface Connection extends Client {
 export async function connect(context: HelixContext): Promise<Connection> {
   const dataFolder = dataFolderOf(context);
   const own = readServerUrl(dataFolder);
-  const baseUrl = context.flags.server ?? (context.env.HELIX_SERVER || undefined) ?? configuredServer(context.cwd) ?? own;
+  const baseUrl = namedServer(context) ?? own;
   if (baseUrl === undefined)
     throw new CodedError('server.unreachable', `no server runs on this machine (there is none in ${dataFolder})`, { next: 'helix up' });
   if (!URL.canParse(baseUrl))
@@ -45,6 +45,22 @@ export async function connect(context: HelixContext): Promise<Connection> {
       return live;
     },
   };
+}
+
+/** As `connect`; where no other server is named and none runs on this machine, one is started, which goes on afterwards. */
+export async function connectOrStart(context: HelixContext): Promise<Connection> {
+  if (namedServer(context) === undefined) {
+    const { findStartedServer, startServer } = await import('./start-server.ts');
+    if ((await findStartedServer(context)) === undefined) {
+      const { pid } = await startServer(context);
+      context.out.note(`started a server (pid ${pid}); \`helix down\` stops it`);
+    }
+  }
+  return connect(context);
+}
+
+function namedServer({ flags, env, cwd }: HelixContext): string | undefined {
+  return flags.server ?? (env.HELIX_SERVER || undefined) ?? configuredServer(cwd);
 }
 
 /** Only this key is looked at: whether the file is right as a whole is asked where its other keys are used. */

@@ -8,7 +8,21 @@ test('help names every command, and each has help of its own', async () => {
   const { status, stdout, stderr } = await runHelix(['--help']);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toMatchSnapshot();
-  const commands = ['up', 'test', 'exec', 'build', 'workers', 'workers add', 'tasks logs', 'events', 'completion'];
+  const commands = [
+    'up',
+    'run',
+    'sessions',
+    'sessions fork',
+    'approvals accept',
+    'test',
+    'exec',
+    'build',
+    'workers',
+    'workers add',
+    'tasks logs',
+    'events',
+    'completion',
+  ];
   const helps = await Promise.all(commands.map((command) => runHelix([...command.split(' '), '--help'])));
   expect(helps.map((help) => help.status)).toEqual(commands.map(() => 0));
   expect(helps.map((help) => help.stdout).join('\n')).toMatchSnapshot();
@@ -43,6 +57,14 @@ describe('a wrong command line is exit 2, and says what was meant', () => {
     [['exec', '--critical', '--lost-after', '5m', '--', 'ls'], 'give --grace in place of --lost-after', 'helix help exec'],
     [['exec', '--no-replace', '--lost-after', '5m', '--', 'ls'], 'it leaves no meaning to --lost-after', 'helix help exec'],
     [['exec', '--checkpoint-every', '30s', '--', 'ls'], 'it needs --checkout', 'helix exec --help'],
+    [['run'], 'goal is missing', 'helix run --help'],
+    [['run', ' '], 'the goal is empty', 'helix run --help'],
+    [['run', '--yes', '--detach', 'x'], 'it cannot go with --detach', 'helix run --help'],
+    [['run', '--budget', '0', 'x'], 'budget: 0 is not a number above 0', 'helix run --help'],
+    [['run', 'x'], 'is not in the working tree of a git repository', 'git init'],
+    [['sessions', 'rewind', 'ses_1'], '--to needs a value', 'helix sessions rewind --help'],
+    [['sessions', 'say', 'ses_1', ''], 'nothing is said', 'helix sessions say ses_1 "…"'],
+    [['approvals', 'answer', 'apr_1', ' '], 'the answer is empty', 'helix approvals answer apr_1 "…"'],
     [['status', '--server'], '--server needs a value', 'helix --help'],
     [['workers', 'add'], 'name either an address or --local and a name', 'helix workers add --help'],
     [['workers', 'add', 'ada@host:99999'], 'ada@host:99999 is not an address', 'helix workers add --help'],

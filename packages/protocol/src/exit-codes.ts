@@ -8,5 +8,6 @@ export const EXIT_CODES = {
   taskFailed: { status: 5, meaning: 'the task ran and failed (a failing test, a non-zero exit)' },
   waitTimedOut: { status: 6, meaning: 'the wait ended before the task did; the task goes on' },
   serverUnreachable: { status: 7, meaning: 'no server answered' },
+  personNeeded: { status: 8, meaning: 'an agent waits for a person; `helix approvals list` says for what' },
   interrupted: { status: 130, meaning: 'interrupted with Ctrl-C; the task goes on unless it was cancelled' },
 } as const;

@@ -18,6 +18,18 @@ const wholeBetween =
     return number;
   };
 
+/** Of turns: at least one. */
+export const count = wholeBetween(1, 10_000);
+
+/** Of money or minutes: more than nothing. */
+export const amount = (input: string): number => {
+  const number = Number(input);
+  if (!Number.isFinite(number) || number <= 0) throw new Error(`${input} is not a number above 0`);
+  return number;
+};
+
+export const session = { brief: 'Id of a session', parse: text, placeholder: 'session' } as const;
+
 export const worker = { brief: 'Name or id of a worker', parse: text, placeholder: 'worker' } as const;
 
 export const task = { brief: 'Id of a task', parse: text, placeholder: 'task' } as const;

@@ -80,11 +80,11 @@ function detailOf({ body }: Event): string {
     case 'attempt.moved':
       return `attempt ${body.number} on ${body.worker}: ${body.to}${body.exitCode === undefined ? '' : ` ${body.exitCode}`}${body.reason ? `: ${body.reason.message}` : ''}`;
     case 'session.entry':
-      return `${body.what} (entry ${body.entry})`;
+      return `${body.session} ${body.entry} ${body.what}`;
     case 'approval.asked':
-      return `${body.kind}: ${body.question}`;
+      return `${body.approval} of ${body.session}: ${body.kind}: ${body.question}`;
     case 'approval.answered':
-      return body.isAccepted ? 'accepted' : 'refused';
+      return `${body.approval} of ${body.session}: ${body.isAccepted ? 'accepted' : 'refused'}`;
     case 'merge.opened':
       return `merge queue ${body.queue} at ${body.base.slice(0, 12)}`;
     case 'merge.moved':

@@ -3,12 +3,12 @@ import { CodedError, ERROR_CODES, isErrorCode } from '@helixcode/protocol/errors
 import type { Event } from '@helixcode/protocol/event/events';
 import { EXIT_CODES } from '@helixcode/protocol/exit-codes';
 import { isSettled } from '@helixcode/protocol/task/task-state';
-import { askYesNo } from '../ask.ts';
 import type { Connection } from '../connect.ts';
 import type { HelixContext } from '../helix-context.ts';
 import { openLiveRegion } from '../output/live-region.ts';
 import { oneLine } from '../output/text-width.ts';
 import { changeLine } from './change-line.ts';
+import { listenToInterrupts } from './interrupts.ts';
 import { renderTree } from './render-tree.ts';
 import { applyEvent, type Change, childrenOf, createTaskModel, type FailedTest, rootOf, type TaskModel } from './task-model.ts';
 
@@ -22,8 +22,6 @@ export interface FollowOptions {
 }
 
 const SILENCE_MS = 2_000;
-/** For so long a second Ctrl-C cancels the task, before this command leaves it alone. */
-const SECOND_INTERRUPT_MS = 2_000;
 
 /**
  * Follows a task until it is over, and shows how it goes: a live tree on a terminal, one line per change elsewhere, each event
@@ -39,7 +37,11 @@ export async function followTask(
   options: FollowOptions = {},
 ): Promise<TaskDetail | undefined> {
   const stop = new AbortController();
-  const interrupts = listenToInterrupts(context, connection, task.id, stop);
+  const interrupts = listenToInterrupts(context, stop, {
+    what: `task ${task.id}`,
+    back: `helix tasks show ${task.id} --follow`,
+    cancel: () => connection.call('tasks.cancel', { params: { task: task.id } }),
+  });
   const stopUnread = (): void => stop.abort();
   context.readerGone.addEventListener('abort', stopUnread);
   const { waitMs } = options;
@@ -188,37 +190,6 @@ async function tellFailedTests(connection: Connection, model: TaskModel, unread:
     model.failedTests.push(...news);
     screen.take(news.map((test) => ({ type: 'failedTest', test })));
   }
-}
-
-function listenToInterrupts(context: HelixContext, connection: Connection, id: string, stop: AbortController): { close(): void } {
-  let count = 0;
-  let timer: NodeJS.Timeout | undefined;
-  const over = new AbortController();
-  const cancel = async (): Promise<void> => {
-    const isWanted = !context.canAsk || (await askYesNo(context, `Cancel task ${id}?`, over.signal));
-    if (over.signal.aborted) return;
-    if (!isWanted) return stop.abort();
-    context.out.note(`cancelling ${id}`);
-    await connection.call('tasks.cancel', { params: { task: id } });
-  };
-  const onInterrupt = (): void => {
-    count++;
-    if (count === 1) {
-      context.out.note(`\ndetaching: the task goes on; Ctrl-C once more cancels it\nnext: helix tasks show ${id} --follow`);
-      timer = setTimeout(() => stop.abort(), SECOND_INTERRUPT_MS);
-    } else if (count === 2) {
-      clearTimeout(timer);
-      cancel().catch((error: unknown) => stop.abort(error));
-    } else stop.abort();
-  };
-  process.on('SIGINT', onInterrupt);
-  return {
-    close() {
-      over.abort();
-      clearTimeout(timer);
-      process.off('SIGINT', onInterrupt);
-    },
-  };
 }
 
 function waitTimedOut(id: string, waitMs: number): CodedError {

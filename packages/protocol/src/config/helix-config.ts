@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { junitCommand, setupCommand, TEST_RUNNERS } from '../task/task-spec.ts';
+import { agentSpec, junitCommand, setupCommand, TEST_RUNNERS } from '../task/task-spec.ts';
 import { providersConfig } from './providers-config.ts';
 
 const port = z.number().int().min(0).max(65_535);
@@ -80,6 +80,9 @@ export const helixConfig = z.strictObject({
           unitTimeoutMs: z.number().int().positive().optional(),
         })
         .optional(),
+      verify: agentSpec.shape.verify
+        .optional()
+        .describe('Commands that must pass before the work of an agent counts as done; `helix test`: the suite, divided over the workers'),
       build: z
         .array(
           z.strictObject({
