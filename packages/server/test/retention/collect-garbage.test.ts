@@ -258,7 +258,12 @@ test('the tip of a merge queue stays as long as its tree', async () => {
   await age(old.id, oldDays);
   await kept.sweep();
   await kept.sweep();
-  const refs = await kept.mirrors.git.text([`--git-dir=${kept.mirrors.folderOf(project)}`, 'for-each-ref', '--format=%(refname)', MERGE_REFS]);
+  const refs = await kept.mirrors.git.text([
+    `--git-dir=${kept.mirrors.folderOf(project)}`,
+    'for-each-ref',
+    '--format=%(refname)',
+    MERGE_REFS,
+  ]);
   expect(refs).toBe(`${MERGE_REFS}/${stays.id}`);
   await expect(queues.enter({ queue: gone.id, key: '1', task: old.id, commit: base, title: 'Late' })).rejects.toMatchObject({
     code: 'merge.not_found',
