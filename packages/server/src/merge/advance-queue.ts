@@ -3,6 +3,7 @@ import type { MergeQueueId } from '@helixcode/protocol/ids';
 import type { MergeReturn } from '@helixcode/protocol/merge/merge-view';
 import { isSettled } from '@helixcode/protocol/task/task-state';
 import type { Db } from '../db/db.ts';
+import { GitError } from '../projects/git.ts';
 import { keepCommit, moveMergeRef, readMergeRef } from '../projects/merge-refs.ts';
 import { getTask } from '../tasks/task-sql.ts';
 import { commitMerged, mergeCommits } from './merge-commits.ts';
@@ -65,12 +66,15 @@ export async function refuse(context: MergeContext, id: MergeQueueId, entry: Ent
 
 /** The ref follows the row, which is written first: a server that was replaced meanwhile is stopped there, and its ref is not moved. */
 export async function bringRef({ db, mirrors }: MergeContext, id: MergeQueueId): Promise<void> {
-  await db.tx(async (tx) => {
-    const queue = await lockQueue(tx, id);
-    const at = await readMergeRef(mirrors, queue.project_id, id);
-    if (at !== queue.tip_commit) await moveMergeRef(mirrors, queue.project_id, id, at, queue.tip_commit);
-    await setRefCommit(tx, id, queue.tip_commit);
-  });
+  const { project_id: project, tip_commit: tip } = await getQueue(db, id);
+  const at = await readMergeRef(mirrors, project, id);
+  try {
+    if (at !== tip) await moveMergeRef(mirrors, project, id, at, tip);
+  } catch (error) {
+    // Another server may have brought it there.
+    if (!(error instanceof GitError) || (await readMergeRef(mirrors, project, id)) !== tip) throw error;
+  }
+  await setRefCommit(db, id, tip);
 }
 
 /** Its tree is over: nobody waits for what is not merged. */

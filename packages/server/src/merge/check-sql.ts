@@ -14,11 +14,19 @@ export async function insertCheck(tx: Db, entry: MergeEntryId, number: number, t
   await tx.query(`insert into merge_checks (entry_id, try, task_id) values ($1, $2, $3)`, [entry, number, task]);
 }
 
+/** Notes of checks whose task is over that they need no more looking after. */
+export async function endChecks(db: Db): Promise<void> {
+  await db.query(
+    `update merge_checks c set ended_at = now()
+       from distributed_tasks t where t.id = c.task_id and c.ended_at is null and t.finished_at is not null`,
+  );
+}
+
 /** Tasks under way that verify what is not to be verified any more. */
 export async function listUnwantedChecks(db: Db): Promise<TaskId[]> {
   const { rows } = await db.query<{ id: TaskId }>(
-    `select t.id from distributed_tasks t join merge_checks c on c.task_id = t.id join merge_entries e on e.id = c.entry_id
-      where t.finished_at is null and (e.state <> 'verifying' or e.try <> c.try)`,
+    `select t.id from merge_checks c join distributed_tasks t on t.id = c.task_id join merge_entries e on e.id = c.entry_id
+      where c.ended_at is null and t.finished_at is null and (e.state <> 'verifying' or e.try <> c.try)`,
   );
   return rows.map((row) => row.id);
 }

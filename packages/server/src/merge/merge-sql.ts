@@ -32,9 +32,9 @@ export async function getQueue(db: Db, id: MergeQueueId): Promise<QueueRow> {
   return rows[0];
 }
 
-/** Locks the row until the end of the transaction: what moves the tip goes one after the other. @throws CodedError `merge.not_found` */
+/** Locks the row until the end of the transaction: what moves the tip goes one after the other. Entries may come in meanwhile. @throws CodedError `merge.not_found` */
 export async function lockQueue(tx: Db, id: MergeQueueId): Promise<QueueRow> {
-  const { rows } = await tx.query<QueueRow>(`select * from merge_queues where id = $1 for update`, [id]);
+  const { rows } = await tx.query<QueueRow>(`select * from merge_queues where id = $1 for no key update`, [id]);
   if (!rows[0]) throw new CodedError('merge.not_found', `there is no merge queue ${id}`, { next: 'helix tasks list' });
   return rows[0];
 }
@@ -43,8 +43,9 @@ export async function setTip(tx: Db, id: MergeQueueId, commit: string): Promise<
   await tx.query(`update merge_queues set tip_commit = $2 where id = $1`, [id, commit]);
 }
 
-export async function setRefCommit(tx: Db, id: MergeQueueId, commit: string): Promise<void> {
-  await tx.query(`update merge_queues set ref_commit = $2 where id = $1`, [id, commit]);
+/** Notes that the ref stands on the tip, unless the tip has moved on since. */
+export async function setRefCommit(db: Db, id: MergeQueueId, tip: string): Promise<void> {
+  await db.query(`update merge_queues set ref_commit = $2 where id = $1 and tip_commit = $2`, [id, tip]);
 }
 
 /** Queues in which something is to be done, and how the root of their tree stands. What waits for its owner is not, unless the tree is over. */
@@ -93,7 +94,7 @@ export async function getEntry(db: Db, id: MergeEntryId): Promise<EntryRow> {
 
 /** Locks the row until the end of the transaction. @throws CodedError `merge.not_found` */
 export async function lockEntry(tx: Db, id: MergeEntryId): Promise<EntryRow> {
-  const { rows } = await tx.query<EntryRow>(`select * from merge_entries where id = $1 for update`, [id]);
+  const { rows } = await tx.query<EntryRow>(`select * from merge_entries where id = $1 for no key update`, [id]);
   if (!rows[0]) throw new CodedError('merge.not_found', `there is no entry ${id} in a merge queue`, { next: 'helix tasks list' });
   return rows[0];
 }

@@ -10,7 +10,7 @@ import { submitTask } from '../tasks/submit-task.ts';
 import type { TaskContext } from '../tasks/task-context.ts';
 import type { TaskRow } from '../tasks/task-row.ts';
 import { getTask } from '../tasks/task-sql.ts';
-import { findCheck, insertCheck, listUnwantedChecks } from './check-sql.ts';
+import { endChecks, findCheck, insertCheck, listUnwantedChecks } from './check-sql.ts';
 import type { Verdict, Verify, VerifyRequest } from './merge-context.ts';
 import { lockEntry } from './merge-sql.ts';
 
@@ -83,16 +83,19 @@ export function createSuiteVerification(deps: SuiteVerificationDeps): SuiteVerif
     }
   }
 
+  async function endUnwanted(): Promise<void> {
+    for (const id of await listUnwantedChecks(db))
+      await cancelTask(deps, id).catch((error: unknown) => {
+        // It came to its end meanwhile.
+        if (!(error instanceof CodedError) || error.code !== 'task.move_refused') throw error;
+      });
+    await endChecks(db);
+  }
+
   let sweeping: Promise<void> | undefined;
   const timer = setInterval(() => {
     if (!isFirst()) return;
-    sweeping ??= (async () => {
-      for (const id of await listUnwantedChecks(db))
-        await cancelTask(deps, id, undefined).catch((error: unknown) => {
-          // It came to its end meanwhile.
-          if (!(error instanceof CodedError) || error.code !== 'task.move_refused') throw error;
-        });
-    })()
+    sweeping ??= endUnwanted()
       .catch((error: unknown) => log.debug({ err: error }, 'checks that nobody waits for were not ended and will be soon'))
       .finally(() => {
         sweeping = undefined;

@@ -83,7 +83,7 @@ test('three changes at the same time are merged one after the other, and any ord
   const [tree = ''] = trees;
   expect(given.git('ls-tree', '-r', '--name-only', tree).split('\n')).toEqual(['a.txt', 'new.txt', 'one.txt']);
   expect(given.git('show', `${tree}:a.txt`)).toBe(numbered(30, { 3: 'three', 15: 'fifteen', 28: 'twenty-eight' }).trim());
-});
+}, 60_000);
 
 test('a conflict goes back to its owner with its three versions, and the next try is merged before what waits behind it [F5]', async () => {
   const given = await givenQueues(database, { 'a.txt': numbered(30) });
@@ -361,7 +361,7 @@ test('twenty changes are merged in the order in which they came, each verified o
   const history = given.git('log', '--reverse', '--format=%H %s', `${given.base}..${given.tipOf(queue)}`).split('\n');
   expect(history.map((line) => line.slice(41))).toEqual(entries.map((_, index) => `Change ${index}`));
   expect(history.map((line) => line.slice(0, 40))).toEqual(verified);
-});
+}, 120_000);
 
 test('when its tree is over nothing more is merged, and a check under way is given up', async () => {
   const given = await givenQueues(database, { 'a.txt': 'a\n' });

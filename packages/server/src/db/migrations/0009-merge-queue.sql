@@ -58,6 +58,9 @@ create table merge_checks (
   entry_id  text not null references merge_entries on delete cascade,
   try       int not null,
   task_id   text not null references distributed_tasks on delete cascade,
+  -- Its task is over: nobody has to look after it any more.
+  ended_at  timestamptz,
   primary key (entry_id, try)
 );
+create index merge_checks_open on merge_checks (task_id) where ended_at is null;
 create index merge_checks_of_task on merge_checks (task_id);
