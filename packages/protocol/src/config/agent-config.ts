@@ -30,8 +30,10 @@ export const agentConfig = z.strictObject({
     .strictObject({
       demand: z
         .enum(['full', 'none'])
-        .default('full')
-        .describe('full: only workers that can shut commands in; none: commands run as they are'),
+        .default('none')
+        .describe(
+          'full: only workers with the label sandbox:full; none: shut in where the worker can, with more questions where it cannot',
+        ),
       network: z.enum(['off', 'on']).default('on').describe('Whether commands in the sandbox reach the network'),
     })
     .prefault({}),

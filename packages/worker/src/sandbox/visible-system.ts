@@ -7,7 +7,7 @@ const SYSTEM_FOLDERS = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/l
 /** Processors and the memory of the group: runtimes choose their number of threads and their heap by them. */
 const MACHINE_FOLDERS = ['/sys/devices/system', '/sys/fs/cgroup'];
 
-/** Where the kernel asks only who somebody is, not what they may do: what runs as root could change the machine there. */
+/** Where the kernel asks only who somebody is, not what they may do: what a worker of root runs could change the machine there. */
 const KERNEL_SWITCHES = ['/proc/sys', '/proc/sysrq-trigger', '/proc/irq', '/proc/bus', '/proc/fs', '/proc/acpi', '/proc/scsi'];
 
 /** Folders of people who look after machines, and how deep private files are looked for in each. */
@@ -54,7 +54,7 @@ export function systemArgs(): string[] {
       if (stat?.isSymbolicLink()) return ['--symlink', readlinkSync(folder), folder];
       return stat ? ['--ro-bind', folder, folder] : [];
     }),
-    ...[...KERNEL_SWITCHES, ...MACHINE_FOLDERS].flatMap((folder) => ['--ro-bind-try', folder, folder]),
+    ...[...(process.getuid?.() === 0 ? KERNEL_SWITCHES : []), ...MACHINE_FOLDERS].flatMap((folder) => ['--ro-bind-try', folder, folder]),
     ...nameServerArgs(),
     ...privateMasks(),
   ];
