@@ -269,7 +269,7 @@ test.skipIf(!hasSandbox)('programs of a person are there, what lies beside them 
   const place = givenPlace();
   const person = mkdtempSync(join(tmpdir(), 'helix-person-'));
   onTestFinished(() => rmSync(person, { recursive: true, force: true }));
-  for (const name of ['.cargo/bin', '.ssh', 'tools/bin']) mkdirSync(join(person, name), { recursive: true });
+  for (const name of ['.cargo/bin', '.cargo/registry', '.ssh', 'tools/bin']) mkdirSync(join(person, name), { recursive: true });
   for (const name of ['.cargo/bin/mycargo', 'tools/bin/mytool']) {
     writeFileSync(join(person, name), '#!/bin/sh\necho runs\n');
     chmodSync(join(person, name), 0o755);
@@ -286,7 +286,11 @@ test.skipIf(!hasSandbox)('programs of a person are there, what lies beside them 
       environment,
     },
   );
-  expect(out.replaceAll(person, '~')).toBe('runs\nruns\n~:\n.cargo\ntools\n\n~/.cargo:\nbin\nread-only\n');
+  expect(out.replaceAll(person, '~')).toBe('runs\nruns\n~:\n.cargo\ntools\n\n~/.cargo:\nbin\nregistry\nread-only\n');
+  // With a network packages are downloaded, which read-only folders would make fail.
+  const writes = 'mkdir -p ~/.cargo/registry && touch ~/.cargo/registry/x && echo written';
+  expect((await place.run(writes, { environment, network: 'on' })).out).toBe('written\n');
+  expect(existsSync(join(person, '.cargo/registry/x'))).toBe(false);
 });
 
 test.skipIf(!hasSandbox)(

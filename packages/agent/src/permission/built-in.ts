@@ -25,7 +25,7 @@ const DENIED: [programs: string, reason: string][] = [
   ['pkill killall killall5 skill slay', 'processes are not ended by name: others have the same; end those you started by their number'],
   ['helix', 'an agent does not give orders to its own server'],
   [
-    'shutdown reboot halt poweroff telinit mkswap swapoff swapon fdisk sfdisk parted wipefs mount umount insmod rmmod modprobe kexec',
+    'shutdown reboot halt poweroff telinit mkfs mkswap swapoff swapon fdisk sfdisk parted wipefs mount umount insmod rmmod modprobe kexec',
     'the machine is not yours to change',
   ],
 ];
@@ -61,32 +61,11 @@ const PUSHING = new Set(['push', 'send-pack', 'http-push', 'send-email']);
 /** Files that hold keys and passwords. */
 const SECRET_FILES = [
   ...['.env', '.env.*', '.envrc', '*.pem', '*.key', '*.p12', '*.pfx', '*.jks', '*.keystore'],
-  ...[
-    'id_rsa',
-    'id_dsa',
-    'id_ecdsa',
-    'id_ed25519',
-    '.ssh',
-    '.aws',
-    '.gnupg',
-    '.netrc',
-    '.pgpass',
-    '.pypirc',
-    '.git-credentials',
-    '.htpasswd',
-  ],
-  ...[
-    '**/.kube/config',
-    '**/.docker/config.json',
-    'credentials.json',
-    'secrets.json',
-    'secrets.yml',
-    'secrets.yaml',
-    '/etc/shadow',
-    '/etc/gshadow',
-  ],
+  ...['id_rsa', 'id_dsa', 'id_ecdsa', 'id_ed25519', '.ssh', '.aws', '.gnupg', '.netrc', '.pgpass', '.pypirc'],
+  ...['.git-credentials', '.htpasswd', '**/.kube/config', '**/.docker/config.json', '/etc/shadow', '/etc/gshadow'],
+  ...['credentials.json', 'secrets.json', 'secrets.yml', 'secrets.yaml'],
 ];
-const NO_SECRETS = ['.env.example', '.env.sample', '.env.template', '.env.dist', '.env.defaults'];
+const NO_SECRETS = new Set(['.env.example', '.env.sample', '.env.template', '.env.dist', '.env.defaults']);
 /** Files of that name are spoken of, not read. */
 const ONLY_NAMES = new Set(['echo', 'printf', 'test', '[', 'ls', 'stat', 'touch', 'basename', 'dirname', 'cd']);
 
@@ -95,7 +74,7 @@ const HARMLESS_DEVICES = /^\/dev\/(null|zero|full|stdin|stdout|stderr|tty|fd\/\d
 
 /** @returns why this file is asked for before it is read or written */
 export function secretFile(path: string, root: string): Finding | undefined {
-  if (NO_SECRETS.some((pattern) => pathMatches(pattern, path, root))) return undefined;
+  if (NO_SECRETS.has(posix.basename(path))) return undefined;
   if (!SECRET_FILES.some((pattern) => pathMatches(pattern, path, root))) return undefined;
   return { decision: 'ask', reason: `${tell(path)} may hold keys or passwords`, path };
 }
@@ -111,8 +90,9 @@ export function findings(command: RunCommand, folders: readonly (string | undefi
   const deny = (reason: string): void => void found.push({ decision: 'deny', reason });
   const ask = (reason: string, path?: string): void => void found.push({ decision: 'ask', reason, ...(path !== undefined && { path }) });
 
-  for (const [programs, reason] of DENIED)
-    if (programs.split(' ').includes(program) || (reason.startsWith('the machine') && /^mkfs(\.|$)/.test(program))) deny(reason);
+  // mkfs.ext4, mkfs.xfs, …
+  const family = program.split('.')[0] ?? program;
+  for (const [programs, reason] of DENIED) if (programs.split(' ').includes(family)) deny(reason);
   for (const [programs, reason] of ASKED) if (programs.split(' ').includes(program)) ask(reason);
   const publishing = Object.hasOwn(PUBLISHING, program) ? PUBLISHING[program] : undefined;
   const published = publishing && args.find(({ text }) => publishing.includes(text));

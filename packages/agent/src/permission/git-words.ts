@@ -33,6 +33,7 @@ export function readGitWords(words: readonly string[]): GitWords {
     if (!word.startsWith('-')) return { command: COMMANDS.has(word) ? word : UNKNOWN, args: words.slice(at + 1), settings };
     if (word === '-c' || word === '--config-env') settings.push((words[at + 1] ?? '').split('=')[0] ?? '');
     else if (word.startsWith('--config-env=')) settings.push(word.slice('--config-env='.length).split('=')[0] ?? '');
+    else if (word.startsWith('--exec-path=')) settings.push('core');
     if (WITH_VALUE.has(word)) at++;
   }
   return { command: '', args: [], settings };

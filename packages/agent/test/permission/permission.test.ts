@@ -193,6 +193,8 @@ describe('what cannot be told in advance, or reaches further, is asked for [S3]'
     "git -c alias.p='push origin' p",
     "git -c core.sshCommand='touch x' fetch",
     'git --config-env=alias.p=X p',
+    'git --exec-path=/tmp status',
+    'cat .env.example/../.env',
     'GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=alias.p GIT_CONFIG_VALUE_0=push git p',
     'git config alias.p push',
     'git config --global user.name x',

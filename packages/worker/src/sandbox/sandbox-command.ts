@@ -82,7 +82,9 @@ export function sandboxCommand(order: SandboxOrder): string {
     ...['--bind', folder.tmpFolder, '/tmp', '--symlink', '/tmp', '/var/tmp', '--setenv', 'TMPDIR', '/tmp'],
     ...['--bind', privateHome, home, '--setenv', 'HOME', home],
     ...(process.getuid?.() === 0 ? ['--setenv', 'USER', 'nobody', '--setenv', 'LOGNAME', 'nobody'] : []),
-    ...toolArgs(home, path, isHidden),
+    ...toolArgs(home, path, isHidden, order.network === 'off'),
+    // Go makes what it downloads read-only, folders included: nobody but root could delete the home again.
+    ...(environment['GOFLAGS'] === undefined ? ['--setenv', 'GOFLAGS', '-modcacherw'] : []),
     ...['--bind', root, root],
     ...(git?.args(root) ?? []),
     ...['--bind-try', folder.leftFolder, folder.leftFolder],

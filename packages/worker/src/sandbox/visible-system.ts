@@ -17,16 +17,11 @@ const PRIVATE_PLACES: [folder: string, depth: number][] = [
   ['/usr/local/etc', 4],
 ];
 
-/**
- * Below the home folder: programs, and packages that their programs can use without writing to them. What else lies
- * beside them (`~/.cargo/credentials.toml`) is absent.
- */
+/** Programs below the home folder. What else lies beside them (`~/.cargo/credentials.toml`) is absent. */
 const HOME_TOOLS = [
   '.asdf',
   '.bun/bin',
   '.cargo/bin',
-  '.cargo/git',
-  '.cargo/registry',
   '.deno/bin',
   '.local/bin',
   '.local/share/mise',
@@ -38,8 +33,10 @@ const HOME_TOOLS = [
   '.sdkman',
   '.volta',
   'go/bin',
-  'go/pkg',
 ];
+
+/** Packages that programs can use without writing to them. Whoever can download has to write, and begins with none. */
+const HOME_PACKAGES = ['.cargo/git', '.cargo/registry', 'go/pkg'];
 
 /** Files that became private are found within this time: to look at all of `/etc` takes some milliseconds. */
 const LOOK_AGAIN_MS = 60_000;
@@ -64,10 +61,11 @@ export function systemArgs(): string[] {
  * @param home the home folder
  * @param path the search path of programs
  * @param isHidden what must not be shown, whatever the search path says
+ * @param withPackages packages that were downloaded before are shown too
  * @returns arguments that show programs outside of the system's own folders
  */
-export function toolArgs(home: string, path: string, isHidden: (folder: string) => boolean): string[] {
-  const ofHome = HOME_TOOLS.map((name) => join(home, name));
+export function toolArgs(home: string, path: string, isHidden: (folder: string) => boolean, withPackages: boolean): string[] {
+  const ofHome = [...HOME_TOOLS, ...(withPackages ? HOME_PACKAGES : [])].map((name) => join(home, name));
   const places = path.split(':').filter((place) => place.startsWith('/') && !isInside(place, [...SYSTEM_FOLDERS, ...ofHome]));
   return [...ofHome, ...places]
     .filter((folder) => !isHidden(folder) && isOpenFolder(folder))
