@@ -160,7 +160,7 @@ describe.skipIf(!hasSandbox).each(accounts)('in a sandbox made by %s', (_name, u
       join(place.home, 'daemon-secret'),
       join(place.home, 'trees', 'p', '2', 'a.txt'),
       join(place.folder.path, 'spec.json'),
-      '/root/.bashrc',
+      join(homedir(), '.bashrc'),
       '/var/lib',
     ];
     const { out } = await place.run(

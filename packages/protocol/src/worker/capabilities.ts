@@ -50,7 +50,8 @@ export function capabilityLabels(facts: MachineFacts, own: readonly string[] = [
     facts.libc.split('-')[0] ?? facts.libc,
     ...own.filter((label) => !label.startsWith('sandbox:')),
   ]);
-  labels.add(`sandbox:${facts.sandbox}`);
+  // Facts that an older worker found say nothing of it.
+  labels.add(facts.sandbox === 'full' ? 'sandbox:full' : 'sandbox:none');
   for (const [tool, version] of Object.entries(facts.tools)) {
     labels.add(tool);
     const major = /\d+/.exec(version)?.[0];
@@ -60,4 +61,9 @@ export function capabilityLabels(facts: MachineFacts, own: readonly string[] = [
   if (facts.gpus.length > 0) labels.add('gpu');
   if (Object.keys(facts.modelServers).length > 0) labels.add('llm-inference');
   return [...labels].sort();
+}
+
+/** @returns the labels an operator can vouch for: not those about the sandbox, which a worker has to find out */
+export function vouchedLabels(own: readonly string[]): string[] {
+  return own.filter((label) => !label.startsWith('sandbox:'));
 }
