@@ -44,12 +44,7 @@ export type WorkerLoad = z.infer<typeof workerLoad>;
  * but for those about the sandbox: that is a fact, and work that must be shut in relies on it.
  */
 export function capabilityLabels(facts: MachineFacts, own: readonly string[] = []): string[] {
-  const labels = new Set<string>([
-    facts.os,
-    facts.arch,
-    facts.libc.split('-')[0] ?? facts.libc,
-    ...own.filter((label) => !label.startsWith('sandbox:')),
-  ]);
+  const labels = new Set<string>([facts.os, facts.arch, facts.libc.split('-')[0] ?? facts.libc, ...vouchedLabels(own)]);
   // Facts that an older worker found say nothing of it.
   labels.add(facts.sandbox === 'full' ? 'sandbox:full' : 'sandbox:none');
   for (const [tool, version] of Object.entries(facts.tools)) {

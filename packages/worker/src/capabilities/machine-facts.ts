@@ -117,8 +117,10 @@ export class FactFinder {
     const text = readIfThere(this.#file);
     if (text === undefined) return undefined;
     try {
-      const kept = machineFacts.parse(JSON.parse(text));
-      return kept.bootId === bootId() ? kept : undefined;
+      const written = JSON.parse(text) as Record<string, unknown>;
+      const kept = machineFacts.parse(written);
+      // Facts of a program that did not ask for a sandbox are not all there is to know.
+      return kept.bootId === bootId() && 'sandbox' in written ? kept : undefined;
     } catch {
       return undefined; // Of another version of this program.
     }
