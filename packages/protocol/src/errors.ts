@@ -88,6 +88,7 @@ export const ERROR_CODES = {
   'restore.folder_in_use': { http: 409, retryable: false, exit: 2 },
   'receipt.forged': { http: 422, retryable: false, exit: 1 },
   'receipt.not_found': { http: 404, retryable: false, exit: 2 },
+  'sandbox.unavailable': { http: 422, retryable: false, exit: 5 },
   'server.already_running': { http: 409, retryable: false, exit: 1 },
   'server.certificate_refused': { http: 502, retryable: false, exit: 7 },
   'server.draining': { http: 503, retryable: true, exit: 7 },

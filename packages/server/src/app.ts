@@ -225,6 +225,7 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     surroundings: REAL_SURROUNDINGS,
   });
 
+  let url = '';
   const agentDeps: AgentDeps = {
     ...context,
     startDriver,
@@ -235,6 +236,8 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
     checkpoints,
     merges,
     mirrors,
+    policy: settings.tools.agent,
+    ownAddress: () => new URL(url).host,
     projectFiles,
     treeOf: (project, commit) => treeOfCommit(mirrors, project, commit),
     openSeat: (seat, signal) => openWorkspace(registry, seat, signal),
@@ -243,7 +246,6 @@ async function startOn(starting: Promise<EmbeddedPostgres> | undefined, { config
   const commands = createCommandRunner({ ...context, startDriver, tail });
 
   const loopDelay = watchLoopDelay();
-  let url = '';
   const http = createHttpServer({
     log,
     version,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { agentSpec, junitCommand, setupCommand, TEST_RUNNERS } from '../task/task-spec.ts';
+import { agentConfig } from './agent-config.ts';
 import { providersConfig } from './providers-config.ts';
 
 const port = z.number().int().min(0).max(65_535);
@@ -70,6 +71,7 @@ export const helixConfig = z.strictObject({
     .prefault({}),
   tools: z
     .strictObject({
+      agent: agentConfig.prefault({}),
       setup: setupCommand.nullable().optional().describe('Makes a checkout ready; found from the lock file when absent'),
       test: z
         .strictObject({

@@ -17,6 +17,8 @@ export const machineFacts = z.object({
   tools: z.record(z.string(), z.string()),
   /** Local model servers that answered, e.g. `ollama` → its base URL. */
   modelServers: z.record(z.string(), z.string()),
+  /** `full`: commands can be shut in, with their own view of files, processes and network; `none`: not at all. */
+  sandbox: z.enum(['full', 'none']).default('none'),
   /** Changes with every boot of the machine: a job of another boot cannot be running. */
   bootId: z.string(),
   user: z.string(),
@@ -38,10 +40,13 @@ export type WorkerLoad = z.infer<typeof workerLoad>;
 
 /**
  * The labels tasks may ask for, from facts: `linux`, `x64`, `glibc`, each tool by name (`git`, `node`), a tool's major
- * version (`node24`), `gpu`, and each model server as `llm-inference`. An operator's own labels are added as they are.
+ * version (`node24`), `gpu`, and each model server as `llm-inference`, and `sandbox:full` or `sandbox:none`. An operator's own labels are added as they are,
+ * but for those about the sandbox: that is a fact, and work that must be shut in relies on it.
  */
 export function capabilityLabels(facts: MachineFacts, own: readonly string[] = []): string[] {
-  const labels = new Set<string>([facts.os, facts.arch, facts.libc.split('-')[0] ?? facts.libc, ...own]);
+  const labels = new Set<string>([facts.os, facts.arch, facts.libc.split('-')[0] ?? facts.libc, ...vouchedLabels(own)]);
+  // Facts that an older worker found say nothing of it.
+  labels.add(facts.sandbox === 'full' ? 'sandbox:full' : 'sandbox:none');
   for (const [tool, version] of Object.entries(facts.tools)) {
     labels.add(tool);
     const major = /\d+/.exec(version)?.[0];
@@ -51,4 +56,9 @@ export function capabilityLabels(facts: MachineFacts, own: readonly string[] = [
   if (facts.gpus.length > 0) labels.add('gpu');
   if (Object.keys(facts.modelServers).length > 0) labels.add('llm-inference');
   return [...labels].sort();
+}
+
+/** @returns the labels an operator can vouch for: not those about the sandbox, which a worker has to find out */
+export function vouchedLabels(own: readonly string[]): string[] {
+  return own.filter((label) => !label.startsWith('sandbox:'));
 }

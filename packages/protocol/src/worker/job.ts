@@ -51,6 +51,8 @@ export const jobSpec = z.object({
   outputs: z.array(z.string()).optional(),
   /** Snapshots of the checkout without being asked: every so often, and when the command did not end well. */
   checkpoint: z.object({ everyMs: z.number().int().positive().optional(), limits: checkpointLimits }).optional(),
+  /** Commands that are run beside the job's own are shut in: always, or only where the worker can do that (`none`). */
+  sandbox: z.object({ demand: z.enum(['full', 'none']), network: z.enum(['off', 'on']) }).optional(),
   /** `false`: it only holds a checkout, and waits; others may use its slot. */
   takesSlot: z.boolean().optional(),
   /** The worker stops the job by itself after so long without a link to the server: it may run elsewhere by then. */

@@ -1,4 +1,5 @@
 import type { Workspace } from '@helixcode/agent/workspace';
+import type { AgentConfig } from '@helixcode/protocol/config/agent-config';
 import type { ProjectId } from '@helixcode/protocol/ids';
 import type { EventTail } from '../events/event-tail.ts';
 import type { MergeQueues } from '../merge/merge-queues.ts';
@@ -14,6 +15,8 @@ import type { Seat } from './seat.ts';
 
 /** The files of a seat. */
 export interface SeatFiles {
+  /** Absolute path of the workspace on its machine. */
+  readonly root: string;
   /** For one call of a tool: what it runs has ids made of the call's, so that after a crash it is attached to and not run again. */
   forCall(callId: string): Workspace;
 }
@@ -29,6 +32,10 @@ export interface AgentDeps extends TaskContext {
   merges: MergeQueues;
   mirrors: Mirrors;
   projectFiles(project: ProjectId, commit: string): Promise<ProjectFiles>;
+  /** What agents may do, and how they are shut in. */
+  policy: AgentConfig;
+  /** Of this server, as `host:port`: nothing for the commands of agents. */
+  ownAddress(): string;
   /** Hash of the tree of a commit. */
   treeOf(project: ProjectId, commit: string): Promise<string>;
   /** @throws CodedError `workspace.gone` */

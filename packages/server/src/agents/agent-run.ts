@@ -1,5 +1,6 @@
 import type { Conversation, Ending } from '@helixcode/agent/conversation';
 import { nextStep, type ReadyCall, type Step } from '@helixcode/agent/loop';
+import { decideCall } from '@helixcode/agent/permission/decide-call';
 import { type Outcome, takeOutcome } from '@helixcode/agent/take-outcome';
 import { runCall } from '@helixcode/agent/tools/run-call';
 import { failed, type ToolOutcome } from '@helixcode/agent/tools/tool';
@@ -9,7 +10,8 @@ import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import type { ModelPurpose } from '@helixcode/protocol/model/model-purpose';
 import type { Progress, TaskRow } from '../tasks/task-row.ts';
 import type { AgentDeps, SeatFiles } from './agent-deps.ts';
-import { askPerson } from './ask-person.ts';
+import { findApprovalByKey } from './approval-sql.ts';
+import { answerOf, askPerson } from './ask-person.ts';
 import type { Bell } from './bell.ts';
 import { findSeat, findSeatTask, type Seat } from './seat.ts';
 import { readStanding, type Standing, writeEntries } from './session-book.ts';
@@ -20,6 +22,7 @@ import { gatherEvidence } from './verify.ts';
 
 /** What is waited for is looked at so often where nothing is told of it. */
 const LOOK_EVERY_MS = 2_000;
+const QUESTION_CHARACTERS = 2_000;
 
 type Unclocked = Outcome extends infer One ? (One extends { atMs: number } ? Omit<One, 'atMs'> : never) : never;
 
@@ -151,6 +154,8 @@ export class AgentRun {
     const outcomes = await Promise.all(
       calls.map(async (call): Promise<Unclocked> => {
         try {
+          const refusal = await this.#refusalOf(call, seat, files.root);
+          if (refusal) return { type: 'tool_finished', callId: call.callId, outcome: refusal };
           const workspace = unhurried(files.forCall(call.callId));
           const { task, session } = around;
           const host = hostOf(
@@ -170,6 +175,30 @@ export class AgentRun {
       outcomes.map((outcome) => ({ outcome })),
       this.#record(seat),
     );
+  }
+
+  /** Whether the policy, or a person, says no. Waits for the word of a person where the policy wants one. */
+  async #refusalOf({ callId, tool, input }: ReadyCall, seat: Seat, root: string): Promise<ToolOutcome | undefined> {
+    const { policy, pool, ownAddress } = this.#deps;
+    const isSandboxed =
+      pool
+        .workers()
+        .find(({ id }) => id === seat.worker)
+        ?.labels.has('sandbox:full') ?? false;
+    const { decision, reason = '' } = decideCall({ tool, input }, policy.permissions, { root, isSandboxed, api: [ownAddress()] });
+    if (decision === 'allow') return undefined;
+    if (decision === 'deny') return failed(`not done: ${reason}`);
+    const what = typeof input['command'] === 'string' ? input['command'] : JSON.stringify(input);
+    const asked = {
+      session_id: this.#session.id,
+      task_id: this.#task.id,
+      kind: 'permission' as const,
+      key: permitKey(callId),
+      details: {},
+    };
+    const question = `May it ${tool} ${what.slice(0, QUESTION_CHARACTERS)}? ${reason}`;
+    const { isAccepted, text } = await answerOf(this.#deps, this.#task, { ...asked, question }, this.#bell, this.#signal);
+    return isAccepted ? undefined : failed(`not done: a person refused it${text === '' ? '' : `: ${text}`}`);
   }
 
   /** What can be said of a call that gave no outcome. @throws what is no fact about the call */
@@ -194,7 +223,9 @@ export class AgentRun {
     const lost: NewEntry[] = [];
     for (const call of calls) {
       const effect = findTool(call.tool)?.effect;
-      if (effect === 'host' || (effect === 'run' && isSameSeat)) again.push(call);
+      // What waits for the word of a person was not begun.
+      const permit = await findApprovalByKey(this.#deps.db, this.#session.id, permitKey(call.callId));
+      if (effect === 'host' || (effect === 'run' && isSameSeat) || (permit && !permit.answered_at)) again.push(call);
       else {
         const why = isSameSeat
           ? 'the server ended while it was made'
@@ -369,6 +400,10 @@ function orLeave<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) leave();
   signal.addEventListener('abort', leave, { once: true });
   return Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', leave));
+}
+
+function permitKey(callId: string): string {
+  return `permit-${callId}`;
 }
 
 function clocked(outcome: Unclocked | Outcome): Outcome {

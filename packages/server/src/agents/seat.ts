@@ -1,3 +1,4 @@
+import type { AgentConfig } from '@helixcode/protocol/config/agent-config';
 import type { AttemptId, ProjectId, TaskId, WorkerId } from '@helixcode/protocol/ids';
 import { newId } from '@helixcode/protocol/ids';
 import { taskPolicy } from '@helixcode/protocol/task/task-spec';
@@ -24,6 +25,7 @@ export function seatOf(parent: {
   requires: string[];
   onlyWorker: WorkerId | null;
   workspace: WorkspaceSpec;
+  sandbox: AgentConfig['sandbox'];
   outputLimitBytes: number;
   restore: RestorePoint | undefined;
 }): NewTask {
@@ -45,10 +47,11 @@ export function seatOf(parent: {
       takesSlot: false,
       outputLimitBytes: parent.outputLimitBytes,
       workspace: parent.workspace,
+      sandbox: parent.sandbox,
     },
     state: 'pending',
     priority: parent.priority,
-    requires: parent.requires,
+    requires: [...parent.requires, ...(parent.sandbox.demand === 'full' ? ['sandbox:full'] : [])],
     ...(parent.onlyWorker && { onlyWorker: parent.onlyWorker }),
     policy: {
       ...taskPolicy.parse({

@@ -175,7 +175,7 @@ export interface AgentTask {
 /** A new task for a session whose last one is over, or is to be left. In the caller's transaction; call `setGoing` after it. */
 export async function insertAgentTask(
   tx: Db,
-  { outputLimitBytes }: Pick<AgentDeps, 'outputLimitBytes'>,
+  { outputLimitBytes, policy }: Pick<AgentDeps, 'outputLimitBytes' | 'policy'>,
   { spec, title, user, workspace, settings, restore, below }: AgentTask,
 ): Promise<TaskRow> {
   const id = newId('task');
@@ -200,7 +200,7 @@ export async function insertAgentTask(
     policy: { ...taskPolicy.parse({}), acceptExit: 'zero' },
     createdBy: user,
   };
-  const seat = seatOf({ id, root, project, priority, requires, onlyWorker, workspace, outputLimitBytes, restore });
+  const seat = seatOf({ id, root, project, priority, requires, onlyWorker, workspace, sandbox: policy.sandbox, outputLimitBytes, restore });
   const rows = await insertTasks(tx, [task, seat]);
   await appendEvents(
     tx,

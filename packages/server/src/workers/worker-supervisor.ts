@@ -1,6 +1,6 @@
 import { CodedError, type ErrorCode, type ErrorFact } from '@helixcode/protocol/errors';
 import type { ServerId, WorkerId } from '@helixcode/protocol/ids';
-import { capabilityLabels, type WorkerLoad } from '@helixcode/protocol/worker/capabilities';
+import { capabilityLabels, vouchedLabels, type WorkerLoad } from '@helixcode/protocol/worker/capabilities';
 import { redialDelayMs } from '@helixcode/protocol/worker/redial-delay';
 import type { WorkerCommand } from '@helixcode/protocol/worker/worker-state';
 import type { Logger } from 'pino';
@@ -408,7 +408,7 @@ export class WorkerSupervisor {
 
   #refreshLabels(): void {
     const { facts, labels } = this.row;
-    this.labels = new Set(facts ? capabilityLabels(facts, labels) : labels);
+    this.labels = new Set(facts ? capabilityLabels(facts, labels) : vouchedLabels(labels));
   }
 }
 

@@ -251,6 +251,7 @@ export function simulatedFacts(cores: number): MachineFacts {
     gpus: [],
     tools: { git: '2.39.5' },
     modelServers: {},
+    sandbox: 'none',
     bootId: 'boot-1',
     user: 'nobody',
   };

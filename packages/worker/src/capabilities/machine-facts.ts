@@ -7,6 +7,7 @@ import { readIfThere, replaceFile } from '../home/write-file.ts';
 import { findGpus } from './gpus.ts';
 import { findLibc } from './libc.ts';
 import { findModelServers } from './model-servers.ts';
+import { findSandbox } from './sandbox.ts';
 import { findTools, toolVersion } from './tools.ts';
 
 /** What was found out within this time is not looked for again when a daemon starts: programs cost seconds to ask. */
@@ -70,13 +71,14 @@ export class FactFinder {
   }
 
   async #find(): Promise<MachineFacts> {
-    const [libc, tools, gpus, modelServers] = await Promise.all([
+    const [libc, tools, gpus, modelServers, sandbox] = await Promise.all([
       this.#findLibc(),
       findTools(this.#path),
       findGpus(this.#path),
       findModelServers(),
+      findSandbox(this.#path),
     ]);
-    this.#known = { ...this.#withoutPrograms(libc), tools, gpus, modelServers };
+    this.#known = { ...this.#withoutPrograms(libc), tools, gpus, modelServers, sandbox };
     try {
       replaceFile(this.#file, JSON.stringify(this.#known));
     } catch {
@@ -105,6 +107,7 @@ export class FactFinder {
       gpus: [],
       tools: {},
       modelServers: {},
+      sandbox: 'none',
       bootId: bootId(),
       user: userName(),
     };
@@ -114,8 +117,10 @@ export class FactFinder {
     const text = readIfThere(this.#file);
     if (text === undefined) return undefined;
     try {
-      const kept = machineFacts.parse(JSON.parse(text));
-      return kept.bootId === bootId() ? kept : undefined;
+      const written = JSON.parse(text) as Record<string, unknown>;
+      const kept = machineFacts.parse(written);
+      // Facts of a program that did not ask for a sandbox are not all there is to know.
+      return kept.bootId === bootId() && 'sandbox' in written ? kept : undefined;
     } catch {
       return undefined; // Of another version of this program.
     }

@@ -23,11 +23,10 @@ const LAST_LOOK_MS = 200;
 
 /** Where a command is to run. */
 export interface CommandPlace {
-  /** Of the job's files. */
-  root: string;
+  /** Whose files it works on. */
+  job: Job;
+  /** Absolute. */
   startFolder: string;
-  /** Of the job: not for its commands, but what they write in `commands` and its temporary folder lies there. */
-  jobFolder: string;
 }
 
 /** Puts something around a command before it is started, such as a sandbox. */
@@ -86,7 +85,7 @@ export class RunningCommand {
     this.#launches++;
     this.#launchedAtMs = performance.now();
     const { startFolder, request } = this.#stored;
-    const { command } = this.#around.wrap(request.command, { root: this.#job.root, startFolder, jobFolder: this.#job.folder.path });
+    const { command } = this.#around.wrap(request.command, { job: this.#job, startFolder });
     this.#around.launcher.launch({
       attempt: this.#job.folder.attempt,
       commandName: this.#folder.name,

@@ -17,6 +17,7 @@ import { JobTable } from '../jobs/job-table.ts';
 import { Launcher } from '../jobs/launcher.ts';
 import { ServerTunnels } from '../link/server-tunnels.ts';
 import { Session, type SessionHost } from '../link/session.ts';
+import { shutIn } from '../sandbox/shut-in.ts';
 import { Blobs } from '../workspace/blobs.ts';
 import { Checkpoints } from '../workspace/checkpoints.ts';
 import { Git, writeGitConfig } from '../workspace/git.ts';
@@ -60,7 +61,7 @@ export async function runDaemon(home: WorkerHome): Promise<boolean> {
   const uploadPacks = new UploadPackTunnels(tunnels, socketPath, agentCommand());
   const repos = new RepoCache(home.reposFolder, git, uploadPacks);
   const blobs = new Blobs(tunnels);
-  const commands = new Commands({ launcher, log });
+  const commands = new Commands({ launcher, log, wrap: shutIn({ environment, workerHome: home.root }) });
   const around = {
     launcher,
     endCommands: (job: Job) => commands.endAll(job),

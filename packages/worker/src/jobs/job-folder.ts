@@ -80,6 +80,11 @@ export class JobFolder {
     return join(this.path, 'commands');
   }
 
+  /** What commands in a sandbox have for themselves: a home, git data. Made with the first of them. */
+  get sandboxFolder(): string {
+    return join(this.path, 'sandbox');
+  }
+
   /** The empty folder in which a job without a checkout starts. */
   get workFolder(): string {
     return join(this.path, 'work');

@@ -14,6 +14,7 @@ import { isErrno } from '../home/write-file.ts';
 import type { JobFolder } from '../jobs/job-folder.ts';
 import type { ServerTunnels } from '../link/server-tunnels.ts';
 import { TunnelClosed } from '../link/tunnel-channel.ts';
+import { PrivateGit } from '../sandbox/private-git.ts';
 import type { Git } from './git.ts';
 import type { RepoCache } from './repo-cache.ts';
 import { ProgramFailed } from './run-program.ts';
@@ -73,12 +74,15 @@ export class Checkpoints {
     const index = join(job.path, 'checkpoint.index');
     const bundle = join(job.path, 'checkpoint.bundle');
     const ref = `refs/helix/checkpoints/${job.attempt}`;
+    const privateGit = PrivateGit.find(job.sandboxFolder);
     try {
       const within = AbortSignal.timeout(order.limits.maxMs);
-      const taken = await this.#take({ ...place, index, bundle, ref }, order, AbortSignal.any([signal, within])).catch((error) => {
-        if (!within.aborted || signal.aborted) throw error;
-        throw new CodedError('checkpoint.failed', `the snapshot took longer than ${order.limits.maxMs} ms and was given up`);
-      });
+      const taken = await this.#take({ ...place, index, bundle, ref, privateGit }, order, AbortSignal.any([signal, within])).catch(
+        (error) => {
+          if (!within.aborted || signal.aborted) throw error;
+          throw new CodedError('checkpoint.failed', `the snapshot took longer than ${order.limits.maxMs} ms and was given up`);
+        },
+      );
       if (!taken) return undefined;
       await this.#send(job.attempt, taken.header, taken.bundle, signal);
       return taken.hash;
@@ -89,7 +93,7 @@ export class Checkpoints {
       throw new CodedError('checkpoint.failed', `the checkout could not be recorded: ${reason}`, { cause: error });
     } finally {
       for (const path of [index, `${index}.lock`, bundle, `${bundle}.lock`]) rmSync(path, { force: true });
-      await this.#git.run(['update-ref', '-d', ref], { cwd: place.tree }).catch(() => {});
+      await this.#git.run(['update-ref', '-d', ref], { cwd: place.tree, env: privateGit?.environment(place.tree) ?? {} }).catch(() => {});
     }
   }
 
@@ -122,18 +126,26 @@ export class Checkpoints {
   }
 
   async #take(
-    place: { tree: string; commit: string; known: string | undefined; index: string; bundle: string; ref: string },
+    place: {
+      tree: string;
+      commit: string;
+      known: string | undefined;
+      index: string;
+      bundle: string;
+      ref: string;
+      privateGit: PrivateGit | undefined;
+    },
     order: CheckpointOrder,
     signal: AbortSignal,
   ): Promise<(TakenCheckpoint & { hash: string }) | undefined> {
     const begunMs = performance.now();
-    const env = { GIT_INDEX_FILE: place.index, GIT_OPTIONAL_LOCKS: '0', ...IDENTITY };
+    const env = { GIT_INDEX_FILE: place.index, GIT_OPTIONAL_LOCKS: '0', ...IDENTITY, ...place.privateGit?.environment(place.tree) };
     const run = async (args: string[], input?: Buffer | string): Promise<string> => {
       const { stdout } = await this.#git.run(args, { cwd: place.tree, env, signal, ...(input !== undefined && { input }) });
       return stdout.toString('utf8');
     };
-    const [gitFolder = '', head = ''] = (await run(['rev-parse', '--absolute-git-dir', 'HEAD'])).trimEnd().split('\n');
-    copyIndex(join(gitFolder, 'index'), place.index);
+    const head = place.privateGit ? (place.privateGit.head() ?? place.commit) : await this.#copyOwnIndex(place, run);
+    place.privateGit?.copyIndex(place.index);
     let leftOut: LeftOutFile[] = [];
     for (let tries = 1; ; tries++) {
       try {
@@ -168,6 +180,13 @@ export class Checkpoints {
         leftOutCount: leftOut.length,
       },
     };
+  }
+
+  /** @returns the commit that the checkout stands on */
+  async #copyOwnIndex(place: { index: string }, run: (args: string[]) => Promise<string>): Promise<string> {
+    const [gitFolder = '', head = ''] = (await run(['rev-parse', '--absolute-git-dir', 'HEAD'])).trimEnd().split('\n');
+    copyIndex(join(gitFolder, 'index'), place.index);
+    return head;
   }
 
   /** Commits of the job itself are kept below the snapshot, as long as they grew out of what the server gave. */

@@ -26,6 +26,7 @@ const someFacts: Omit<MachineFacts, 'bootId'> = {
   gpus: [],
   tools: {},
   modelServers: {},
+  sandbox: 'none',
   user: '',
 };
 
