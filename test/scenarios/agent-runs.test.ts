@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { SessionEntryView, SessionView } from '@helixcode/protocol/api/session-views';
 import type { TaskDetail } from '@helixcode/protocol/api/views';
@@ -213,25 +213,16 @@ test('a question waits for a person, also while the server is away, and the work
 });
 
 test('after kill -9 of the server a run goes on from its last turn: a command that ran meanwhile is not run again [F3]', async () => {
-  const count = path.join(home, 'count');
-  const session = await start('Count.', [
-    MEND,
-    {
-      calls: [
-        {
-          tool: 'shell',
-          input: { command: `echo begun >>${count}; while ! [ -e ${count}.go ]; do sleep 0.05; done; echo ended >>${count}` },
-        },
-      ],
-    },
-    { text: 'Counted.' },
-  ]);
-  await expect.poll(() => readFileSync(count, 'utf8')).toBe('begun\n');
+  const command = 'echo begun >>count; while ! [ -e go ]; do sleep 0.05; done; echo ended >>count; rm go';
+  const session = await start('Count.', [MEND, { calls: [{ tool: 'shell', input: { command } }] }, { text: 'Counted.' }]);
+  const found = (): string[] => globSync(path.join(home, 'local/**/trees/*/*/count'));
+  await expect.poll(() => found().map((count) => readFileSync(count, 'utf8'))).toEqual(['begun\n']);
+  const [count = ''] = found();
   await server.kill();
-  writeFileSync(`${count}.go`, '');
+  writeFileSync(path.join(path.dirname(count), 'go'), '');
   server = await startServer(home, env);
-  expect(await taskIsSettled(server, session.task)).toMatchObject({ state: 'completed', result: { changedFiles: ['add.js'] } });
-  expect(readFileSync(count, 'utf8')).toBe('begun\nended\n');
+  expect(await taskIsSettled(server, session.task)).toMatchObject({ state: 'completed', result: { changedFiles: ['add.js', 'count'] } });
+  expect(await changedFile(session.id, 'count')).toBe('begun\nended\n');
   expect((await answersOf(session.id))[1]).toContain('exit code 0');
   // No turn was asked for twice but the one in flight.
   expect((await entriesOf(session.id)).filter(({ type }) => type === 'model_answered')).toHaveLength(3);
@@ -361,6 +352,30 @@ test('a plan that is agreed to runs as a tree; a change that does not fit anothe
   expect(end).toMatchObject({ state: 'completed', result: { changedFiles: ['add.js'], proof: 'verified' } });
   expect(await changedFile(session.id, 'add.js')).toBe('export const add = (a, b) => a + b; // sum\n');
 }, 120_000);
+
+test('what the policy denies is not done, what it asks for waits for a person, and no key is where an agent can see it [S3]', async () => {
+  const secret = path.join(home, 'owner-token');
+  const session = await start('Try what you may not.', [
+    { calls: [{ tool: 'shell', input: { command: 'git push origin HEAD' } }] },
+    { calls: [{ tool: 'shell', input: { command: 'rm -rf / --no-preserve-root' } }] },
+    { calls: [{ tool: 'shell', input: { command: `cat ${secret}; env; ls ${home}` } }] },
+    MEND,
+    { text: 'Done.' },
+  ]);
+  for (let isOver = false; !isOver; ) {
+    const [question] = await openApprovals(session.id);
+    if (question) {
+      expect(question.kind).toBe('permission');
+      await server.client.call('approvals.answer', { params: { approval: question.id }, body: { accept: false, text: 'no' } });
+    }
+    isOver = (await server.client.call('tasks.get', { params: { task: session.task } })).finishedAt !== undefined;
+  }
+  expect(await taskIsSettled(server, session.task)).toMatchObject({ state: 'completed' });
+  const told = (await answersOf(session.id)).join('\n');
+  expect(told).toMatch(/not done: .*push/);
+  expect(told).not.toContain(readFileSync(secret, 'utf8').trim());
+  expect(told).not.toContain('HELIX_HOME');
+});
 
 test('at its limit of turns a run asks, and goes on when it is let [F4]', async () => {
   const session = await start(
