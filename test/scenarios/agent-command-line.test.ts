@@ -25,10 +25,12 @@ beforeAll(async () => {
   if (process.env.DATABASE_URL) env.DATABASE_URL = process.env.DATABASE_URL;
   code = givenCheckout(checkout.folder);
   code.write({
-    'package.json': '{ "name": "adder", "type": "module" }',
-    'helix.json': '{ "tools": { "verify": ["node check.js"], "setup": null } }',
+    'package.json': '{ "name": "adder", "type": "module", "scripts": { "test": "node --test" } }',
+    'helix.json': '{ "tools": { "verify": ["helix test"], "setup": null } }',
     'add.js': 'export const add = (a, b) => a - b;\n',
-    'check.js': "import { add } from './add.js';\nif (add(2, 3) !== 5) process.exit(1);\n",
+    'add.test.js':
+      "import { test } from 'node:test';\nimport assert from 'node:assert';\nimport { add } from './add.js';\ntest('adds', () => assert.equal(add(2, 3), 5));\n",
+    'same.test.js': "import { test } from 'node:test';\ntest('is the same', () => {});\n",
   });
   code.commitAll();
 }, 60_000);
@@ -57,7 +59,7 @@ test('helix run starts a server, tells what the agent does, and leaves its chang
     '  read add.js',
     '  edit add.js',
     '  shell exit 3 → exit 3 …',
-    '  check node check.js → exit 0 …',
+    '  check helix test → exit 0 …',
   ]);
   const branch = `helix/mend-the-addition-${sessionOf(ran).slice(-6)}`;
   expect(ran.stderr).toContain(`next: git show ${branch}\n`);
@@ -66,11 +68,12 @@ test('helix run starts a server, tells what the agent does, and leaves its chang
   expect(await helix('sessions', 'fetch', sessionOf(ran))).toMatchObject({ status: 0, stdout: `${branch}\n` });
   const shown = await helix('sessions', 'show', sessionOf(ran));
   expect(shown.stdout).toMatch(/^#\d+ +> Mend the addition\.$/m);
+  code.git('checkout', '--quiet', branch, '--', 'add.js');
 }, 90_000);
 
 test('without a terminal a question stays open: exit 8, and from its answer it goes on [C2]', async () => {
   script = [{ calls: [{ tool: 'ask', input: { question: 'Which way?', options: ['left', 'right'] } }] }, { text: 'Left it is.' }];
-  const asked = await helix('run', '--verify', 'true', 'Ask me.');
+  const asked = await helix('run', 'Ask me.');
   expect(asked, asked.stderr).toMatchObject({ status: 8, stdout: '' });
   const approval = /next: helix approvals answer (apr_\w+) "…"/.exec(asked.stderr)?.[1] ?? '';
   expect((await helix('approvals', 'list')).stdout).toContain(`${approval}\tquestion\t${sessionOf(asked)}`);
@@ -80,10 +83,10 @@ test('without a terminal a question stays open: exit 8, and from its answer it g
   expect(attached.stderr).toContain('  ask Which way? → left\n');
 }, 90_000);
 
-test('a plan is agreed to by --yes, a limit is not [M1]', async () => {
+test('a limit is never raised by --yes, and a plan is shown with its cost [M1]', async () => {
   const subtask = { id: 'a', title: 'Move it', kind: 'agent', detail: '', needs: [], files: ['add.js'], minutes: 5, costUsd: 0.1 };
   script = [{ calls: [{ tool: 'list', input: {} }] }, { text: 'Done.' }];
-  const stopped = await helix('run', '--yes', '--turns', '1', '--verify', 'true', 'Count.');
+  const stopped = await helix('run', '--yes', '--turns', '1', 'Count.');
   expect(stopped, stopped.stderr).toMatchObject({ status: 8, stdout: '' });
   const approval = /next: helix approvals accept (apr_\w+) --turns 50;/.exec(stopped.stderr)?.[1] ?? '';
   expect(await helix('approvals', 'accept', approval, '--turns', '5')).toMatchObject({ status: 0 });
