@@ -122,7 +122,7 @@ test('Ctrl-C leaves the task alone and says how to come back; twice cancels it',
   second.kill('SIGINT');
   await second.says('detaching');
   second.kill('SIGINT');
-  expect(await second.end).toMatchObject({ status: 3, said: expect.stringContaining('cancelling tsk_') });
+  expect(await second.end).toMatchObject({ status: 3, said: expect.stringContaining('cancelling task tsk_') });
 }, 30_000);
 
 test('what a command line says of tries, silence and time is the policy of its task [T5]', async () => {

@@ -22,7 +22,7 @@ const wholeBetween =
 export const count = wholeBetween(1, 10_000);
 
 /** Of money or minutes: more than nothing. */
-export const positiveNumber = (input: string): number => {
+export const aboveZero = (input: string): number => {
   const number = Number(input);
   if (!Number.isFinite(number) || number <= 0) throw new Error(`${input} is not a number above 0`);
   return number;

@@ -1,5 +1,5 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
-import { count, duration, positiveNumber, session, submitting, text, wholeNumber } from './inputs.ts';
+import { aboveZero, count, duration, session, submitting, text, wholeNumber } from './inputs.ts';
 
 const following = {
   wait: duration('Follow for so long at most, e.g. 30s or 5m; then exit 6, and the agent goes on'),
@@ -17,7 +17,7 @@ export const run = buildCommand({
     flags: {
       plan: { kind: 'boolean', optional: true, withNegated: false, brief: 'Only look, and show a plan to agree to' },
       model: { kind: 'parsed', parse: text, optional: true, placeholder: 'provider/model', brief: 'The one of helix.json when absent' },
-      budget: { kind: 'parsed', parse: positiveNumber, optional: true, placeholder: 'USD', brief: 'At this it stops and asks' },
+      budget: { kind: 'parsed', parse: aboveZero, optional: true, placeholder: 'USD', brief: 'At this it stops and asks' },
       turns: {
         kind: 'parsed',
         parse: count,
@@ -174,8 +174,8 @@ export const approvals = buildRouteMap({
         flags: {
           text: remark,
           turns: { kind: 'parsed', parse: count, optional: true, placeholder: 'number', brief: 'So many turns more' },
-          minutes: { kind: 'parsed', parse: positiveNumber, optional: true, placeholder: 'number', brief: 'So many minutes more' },
-          budget: { kind: 'parsed', parse: positiveNumber, optional: true, placeholder: 'USD', brief: 'New budget of the run, in all' },
+          minutes: { kind: 'parsed', parse: aboveZero, optional: true, placeholder: 'number', brief: 'So many minutes more' },
+          budget: { kind: 'parsed', parse: aboveZero, optional: true, placeholder: 'USD', brief: 'New budget of the run, in all' },
         },
         positional: { kind: 'tuple', parameters: [approval] },
       },

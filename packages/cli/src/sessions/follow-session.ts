@@ -106,7 +106,8 @@ async function followOnce(following: Following): Promise<Followed | undefined | 
     return { session: present, approvals: [], parkedBecause: undefined };
   }
   const { task } = present;
-  const { root } = await connection.call('tasks.get', { params: { task } });
+  const { root, tree } = await connection.call('tasks.get', { params: { task } });
+  for (const part of tree) screen.waits(part.id, part.state === 'pending' ? part.waitingFor : undefined);
   const topic = `task:${root}`;
   // The sequence number comes first: what happens while the session is read is told again, and then changes nothing.
   const { newest } = await connection.call('events.list', { query: { topic, limit: 1 } });
@@ -140,7 +141,8 @@ async function followOnce(following: Following): Promise<Followed | undefined | 
     const live = await connection.live();
     for await (const event of live.subscribe({ topic, after: newest, signal: stop.signal })) {
       if (event.body.type === 'approval.asked') asksSomething = true;
-      if (event.body.type === 'task.waiting') screen.waitFor(event.body.reason);
+      if (event.body.type === 'task.waiting') screen.waits(event.task ?? '', event.body.reason);
+      if (event.body.type === 'task.moved') screen.waits(event.task ?? '', undefined);
       if (event.body.type === 'task.progress' && event.task !== task) screen.progress(event.body);
       if (!isNews(event, following, task)) continue;
       const end = await look();

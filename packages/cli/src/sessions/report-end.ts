@@ -82,7 +82,7 @@ function proofOf(ending: NonNullable<SessionView['ending']>): string {
     case 'verified':
       return `done, and its checks passed: ${ending.receipts.map((id) => `helix receipts show ${id}`).join('; ')}`;
     case 'nothing_to_verify':
-      return 'done; nothing was checked: tools.verify of helix.json names no command, and there are no tests';
+      return 'done; nothing was checked (tools.verify of helix.json names the commands that must pass)';
     case 'plan':
       return 'the plan is agreed to';
   }

@@ -10,8 +10,8 @@ export interface SessionScreen {
   /** Lines that stay. */
   show(lines: readonly string[]): void;
   update(session: SessionView, doing: string): void;
-  /** Why nothing of it runs. */
-  waitFor(reason: string): void;
+  /** What a part of it waits for; `undefined` when that part goes on. */
+  waits(part: string, reason: string | undefined): void;
   /** How far what it does has come. */
   progress(progress: { phase: string; done: number; total: number }): void;
   close(): void;
@@ -23,6 +23,7 @@ export interface Status {
   session: SessionView | undefined;
   doing: string;
   sinceMs: number;
+  /** Why it does not go on, where it does not. */
   waitingFor: string | undefined;
   progress: { phase: string; done: number; total: number } | undefined;
 }
@@ -32,6 +33,7 @@ export function openSessionScreen(context: HelixContext): SessionScreen {
   const { out } = context;
   const status: Status = { session: undefined, doing: 'beginning', sinceMs: Date.now(), waitingFor: undefined, progress: undefined };
   const display = out.canDraw ? drawStatus(context, status) : tellStatus(context, status);
+  const waitingParts = new Map<string, string>();
   return {
     show(lines) {
       if (lines.length > 0) out.note(lines.join('\n'));
@@ -41,12 +43,13 @@ export function openSessionScreen(context: HelixContext): SessionScreen {
       if (doing !== status.doing || session.state !== status.session?.state)
         Object.assign(status, { doing, sinceMs: Date.now(), progress: undefined });
       status.session = session;
-      // What a part of it waited for is over once it goes on.
-      status.waitingFor = session.waitsFor ?? (session.turns > 0 ? undefined : status.waitingFor);
+      status.waitingFor = session.waitsFor ?? [...waitingParts.values()].at(-1);
       display.changed();
     },
-    waitFor(reason) {
-      status.waitingFor = reason;
+    waits(part, reason) {
+      if (reason === undefined) waitingParts.delete(part);
+      else waitingParts.set(part, reason);
+      status.waitingFor = status.session?.waitsFor ?? [...waitingParts.values()].at(-1);
       display.changed();
     },
     progress(progress) {
