@@ -11,6 +11,7 @@ import type { Advance } from '../tasks/kinds/kind.ts';
 import type { Progress, TaskRow } from '../tasks/task-row.ts';
 import { getTask, lockTask, moveTask, saveDriverState } from '../tasks/task-sql.ts';
 import type { AgentDeps } from './agent-deps.ts';
+import type { AgentResult } from './agent-result.ts';
 import { AgentRun, type RunEnd } from './agent-run.ts';
 import { Bell } from './bell.ts';
 import { carryOut, type PlanEnd } from './plan-tree.ts';
@@ -24,18 +25,6 @@ const PROGRESS_EVERY_MS = 300;
 const REST_MS = 60_000;
 /** What is told to nobody, such as the end of a task on a server that was just lost, is found by looking. */
 const LOOK_EVERY_MS = 1_000;
-
-/** How an agent's work ended: the result of its task. */
-export interface AgentResult {
-  session: string;
-  text: string;
-  proof: 'verified' | 'nothing_to_verify' | 'plan';
-  receipts: string[];
-  /** Its files as one commit on the base; absent when it changed none. */
-  commit?: string;
-  changedFiles: string[];
-  plan?: unknown;
-}
 
 export interface Agents {
   /** Drives the agent of a task until it has ended, or this server does. */

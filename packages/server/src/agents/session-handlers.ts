@@ -13,8 +13,8 @@ import { cancelTask } from '../tasks/cancel-task.ts';
 import type { RestorePoint, TaskRow } from '../tasks/task-row.ts';
 import { getTask } from '../tasks/task-sql.ts';
 import type { AgentDeps } from './agent-deps.ts';
+import type { AgentResult } from './agent-result.ts';
 import { answerApproval, closeApprovals, listApprovals, lockApproval } from './approval-sql.ts';
-import type { AgentResult } from './drive-agents.ts';
 import { findSeat } from './seat.ts';
 import { addEntries, foldWay, readStanding } from './session-book.ts';
 import {

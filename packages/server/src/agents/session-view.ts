@@ -3,8 +3,8 @@ import { readArguments, textOf, toolCallsOf } from '@helixcode/llm/model-port';
 import type { ApprovalView, SessionEntryView, SessionView } from '@helixcode/protocol/api/session-views';
 import type { SessionState } from '@helixcode/protocol/session/session';
 import type { TaskRow } from '../tasks/task-row.ts';
+import type { AgentResult } from './agent-result.ts';
 import type { ApprovalRow } from './approval-sql.ts';
-import type { AgentResult } from './drive-agents.ts';
 import type { EntryRow, SessionRow } from './session-sql.ts';
 
 /** Of what a tool said; the whole is on the books. */

@@ -64,7 +64,7 @@ export async function settleAttempts(
   const stopped = moved.filter((leaf) => leaf.state === 'paused').map((leaf) => leaf.id);
   if (stopped.length > 0) await copyPause(tx, stopped);
   // Parts of a divided task are vouched for with the whole.
-  const whole = moved.filter((leaf) => leaf.state === 'completed' && leaf.parent_id === null).map((leaf) => leaf.id);
+  const whole = moved.filter((leaf) => leaf.state === 'completed' && leaves.get(leaf.id)?.is_whole).map((leaf) => leaf.id);
   if (whole.length > 0) await oweReceipts(tx, whole);
   const raced = moved.filter((leaf) => (leaves.get(leaf.id)?.live ?? 0) > 0).map((leaf) => leaf.id);
   const losers = raced.length > 0 ? await askCancel(tx, raced, undefined) : [];

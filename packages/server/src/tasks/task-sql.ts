@@ -395,12 +395,15 @@ export interface LeafStanding extends Pick<TaskRow, 'id' | 'root_id' | 'parent_i
   lost_tries: number;
   /** Attempts still under way that count. */
   live: number;
+  /** No part of a divided task: by itself, or of another kind than what it belongs to. */
+  is_whole: boolean;
 }
 
 /** Locks leaves and tells how often they were tried. */
 export async function lockStandings(db: Db, ids: TaskId[]): Promise<LeafStanding[]> {
   const { rows } = await db.query<LeafStanding>(
-    `select t.id, t.root_id, t.parent_id, t.name, t.state, t.policy, t.restore, c.failed_tries, c.lost_tries, c.live
+    `select t.id, t.root_id, t.parent_id, t.name, t.state, t.policy, t.restore, c.failed_tries, c.lost_tries, c.live,
+            t.kind is distinct from (select p.kind from distributed_tasks p where p.id = t.parent_id) as is_whole
        from distributed_tasks t,
             lateral (select count(*) filter (where a.is_complete and a.state in ('exited', 'cancelled') and not w.failed_it and a.fenced is null and not a.pause_asked
                                                and (a.exit_code is distinct from 0 or a.reason is not null))::int as failed_tries,
