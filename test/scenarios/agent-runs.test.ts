@@ -19,8 +19,9 @@ const scripts = new Map<string, Said[] | ((turn: number, request: AskedOfModel) 
 
 beforeAll(async () => {
   model = await startModelServer((turn, request) => {
-    const goal = textOf(request.messages.find(({ role }) => role === 'user')?.content);
-    const script = scripts.get(goal) ?? [];
+    // What else is said before the first answer may stand in the same message.
+    const first = textOf(request.messages.find(({ role }) => role === 'user')?.content);
+    const [, script = []] = [...scripts].filter(([goal]) => first.startsWith(goal)).sort(([a], [b]) => b.length - a.length)[0] ?? [];
     return (typeof script === 'function' ? script(turn, request) : script[turn]) ?? { text: 'There is nothing more to do.' };
   });
   writeFileSync(
@@ -413,7 +414,14 @@ test('at its limit of turns a run asks, and goes on when it is let [F4]', async 
   expect(await taskIsSettled(server, session.task)).toMatchObject({ state: 'completed' });
 });
 
-test('a model that repeats itself is stopped, and a person is asked [M1]', async () => {
+test('a model that says the same over and over is hung up on, and a person is asked after the third time [M1]', async () => {
+  const session = await start('Babble.', () => ({ text: 'I will now look at the file. '.repeat(400) }));
+  await asked(session.task);
+  expect((await openApprovals(session.id))[0]?.question).toContain('says the same over and over');
+  await server.client.call('sessions.cancel', { params: { session: session.id } });
+});
+
+test('a model that makes the same call again and again is stopped, and a person is asked [M1]', async () => {
   const session = await start('Go in circles.', () => ({ calls: [{ tool: 'read', input: { path: 'add.js' } }] }));
   await asked(session.task);
   expect((await openApprovals(session.id))[0]?.question).toContain('goes in circles');

@@ -1,6 +1,7 @@
 import type { Conversation, Ending } from '@helixcode/agent/conversation';
 import { nextStep, type ReadyCall, type Step } from '@helixcode/agent/loop';
 import { decideCall } from '@helixcode/agent/permission/decide-call';
+import { repeatedPiece } from '@helixcode/agent/stuck';
 import { type Outcome, takeOutcome } from '@helixcode/agent/take-outcome';
 import { runCall } from '@helixcode/agent/tools/run-call';
 import { failed, type ToolOutcome } from '@helixcode/agent/tools/tool';
@@ -111,17 +112,33 @@ export class AgentRun {
     if (settings.spendUsd !== undefined && costUsd !== undefined && costUsd >= settings.spendUsd)
       return this.#park({ code: 'budget.spent', message: `it has spent the ${settings.spendUsd} USD it was given` });
     const purpose: ModelPurpose = step.purpose === 'summary' ? 'summary' : mode === 'plan' ? 'plan' : 'agent';
+    const hangUp = new AbortController();
+    let text = '';
+    let repeated: string | undefined;
     const events = gateway.stream(
       { ...request, ...(settings.model !== undefined && { model: settings.model }) },
-      { purpose, user, run, signal: this.#signal, ...(settings.budgetUsd !== undefined && { budget: { usd: settings.budgetUsd } }) },
+      {
+        purpose,
+        user,
+        run,
+        signal: AbortSignal.any([this.#signal, hangUp.signal]),
+        ...(settings.budgetUsd !== undefined && { budget: { usd: settings.budgetUsd } }),
+      },
     );
     for await (const event of events) {
+      if (event.type === 'text' && repeated === undefined) {
+        text += event.text;
+        repeated = repeatedPiece(text);
+        if (repeated !== undefined) hangUp.abort();
+      }
       if (event.type !== 'done' && event.type !== 'error') continue;
       this.#signal.throwIfAborted();
       // What the answer is about must be on the books before it is.
       if (!(await this.#isWritten())) return;
-      if (event.type === 'error') {
-        this.#take([{ outcome: { type: 'model_failed', purpose: step.purpose, error: event.error.toFact() } }]);
+      if (event.type === 'error' || repeated !== undefined) {
+        // What came before it was hung up on may be all there was.
+        const error = repeated !== undefined || event.type !== 'error' ? repeatsItself(repeated ?? '') : event.error.toFact();
+        this.#take([{ outcome: { type: 'model_failed', purpose: step.purpose, error } }]);
         return;
       }
       const { ending, message, usage, costUsd, replayed } = event;
@@ -400,6 +417,10 @@ function orLeave<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) leave();
   signal.addEventListener('abort', leave, { once: true });
   return Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', leave));
+}
+
+function repeatsItself(piece: string): ErrorFact {
+  return { code: 'agent.repeats_itself', message: `the model says the same over and over: ${JSON.stringify(piece.slice(0, 80))}` };
 }
 
 function permitKey(callId: string): string {
