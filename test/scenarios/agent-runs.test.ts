@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { collect, type ModelRequest } from '@helixcode/llm/model-port';
+import { openProvider } from '@helixcode/llm/providers/open-provider';
 import type { SessionEntryView, SessionView } from '@helixcode/protocol/api/session-views';
 import type { TaskDetail } from '@helixcode/protocol/api/views';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -118,6 +120,20 @@ test('an agent mends a fault, and is done because the suite passed at its files 
     ...['model_answered', 'evidence_given'],
   ]);
   expect(await changedFile(session.id, 'add.js')).toBe('export const add = (a, b) => a + b;\n');
+
+  // What was said can be played again by the same gateway.
+  const transcript = path.join(home, 'mend.jsonl');
+  const response = await server.client.call('sessions.transcript', { params: { session: session.id } });
+  writeFileSync(transcript, await response.text());
+  const port = await openProvider('replay', { transcripts: { mend: transcript } });
+  const lines = readFileSync(transcript, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { request?: ModelRequest });
+  expect(lines).toHaveLength(5);
+  const [, opening] = lines;
+  const done = await collect(port.stream({ model: 'mend', messages: opening?.request?.messages ?? [] }, new AbortController().signal));
+  expect(done).toMatchObject({ replayed: true, ending: 'tool_calls', message: { parts: [{ text: 'I look.' }, { tool: 'read' }] } });
 });
 
 test('other commands that must pass are run at the final files too, and what they say comes back to the agent [F1]', async () => {

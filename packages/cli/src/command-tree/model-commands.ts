@@ -100,12 +100,19 @@ export const models = buildRouteMap({
       loader: () => import('../commands/models-record.ts'),
       parameters: {
         flags: {
-          prompt: { kind: 'parsed', parse: text, placeholder: 'text', brief: 'What to ask' },
+          session: {
+            kind: 'parsed',
+            parse: text,
+            optional: true,
+            placeholder: 'id',
+            brief: 'Write down what was said in this session, in place of asking',
+          },
+          prompt: { kind: 'parsed', parse: text, optional: true, placeholder: 'text', brief: 'What to ask' },
           model: { kind: 'parsed', parse: text, optional: true, placeholder: 'name', brief: 'provider/model; the default when absent' },
         },
         positional: { kind: 'tuple', parameters: [{ brief: 'File to write; must not exist', parse: text, placeholder: 'file' }] },
       },
-      docs: { brief: 'Ask a model and write a transcript that can be played again' },
+      docs: { brief: 'Write a transcript that can be played again: of a session, or of one question to a model' },
     }),
   },
   docs: { brief: 'Models that agents ask' },

@@ -5,12 +5,17 @@ import { connect } from '../connect.ts';
 import type { HelixContext } from '../helix-context.ts';
 
 interface Flags {
-  prompt: string;
+  session?: string;
+  prompt?: string;
   model?: string;
 }
 
 export default async function modelsRecord(this: HelixContext, flags: Flags, given: string): Promise<void> {
   const { out } = this;
+  if ((flags.session === undefined) === (flags.prompt === undefined))
+    throw new CodedError('cli.bad_usage', 'a transcript is of a session or of a question', {
+      next: 'helix models record --session ID FILE, or --prompt TEXT FILE',
+    });
   const file = path.resolve(this.cwd, given);
   const connection = await connect(this);
   // Made before anything is paid for, and never over something that is there.
@@ -20,10 +25,14 @@ export default async function modelsRecord(this: HelixContext, flags: Flags, giv
       cause,
     });
   });
-  const body = { prompt: flags.prompt, ...(flags.model !== undefined && { model: flags.model }) };
+  const { session, prompt } = flags;
+  const ask = async (): Promise<Response> =>
+    session === undefined
+      ? connection.call('models.record', { body: { prompt: prompt ?? '', ...(flags.model !== undefined && { model: flags.model }) } })
+      : connection.call('sessions.transcript', { params: { session } });
   let transcript: string;
   try {
-    transcript = await (await connection.call('models.record', { body })).text();
+    transcript = await (await ask()).text();
   } catch (error) {
     await rm(file);
     throw error;

@@ -56,6 +56,7 @@ export const ROUTE_PATHS = {
   'sessions.fork': { method: 'POST', path: '/sessions/:session/fork' },
   'sessions.rewind': { method: 'POST', path: '/sessions/:session/rewind' },
   'sessions.cancel': { method: 'POST', path: '/sessions/:session/cancel' },
+  'sessions.transcript': { method: 'GET', path: '/sessions/:session/transcript' },
   'sessions.changes': { method: 'GET', path: '/sessions/:session/changes' },
   'approvals.list': { method: 'GET', path: '/approvals' },
   'approvals.answer': { method: 'POST', path: '/approvals/:approval' },

@@ -380,6 +380,10 @@ export const ROUTES = {
     ...ROUTE_PATHS['sessions.cancel'], tag: 'sessions', summary: 'Ends the work of an agent and of all it started; what it said and its checkpoints stay',
     answer: sessionView, status: 200, errors: ['session.not_found', 'task.move_refused'],
   },
+  'sessions.transcript': {
+    ...ROUTE_PATHS['sessions.transcript'], tag: 'sessions', summary: 'What the model was asked and answered, JSON lines that can be played again',
+    answer: 'text/plain', status: 200, errors: ['session.not_found', 'model.config_invalid'],
+  },
   'sessions.changes': {
     ...ROUTE_PATHS['sessions.changes'], tag: 'sessions',
     summary: 'What the agent changed, as a git bundle of one commit on the one it began at; the answer header helix-commit names it',

@@ -30,6 +30,7 @@ import {
   setSettings,
   setTaskOfSession,
 } from './session-sql.ts';
+import { transcriptOf } from './session-transcript.ts';
 import { viewApproval, viewEntry, viewSession } from './session-view.ts';
 import { forkSession, insertAgentTask, setGoing, startSession, workspaceOf } from './start-session.ts';
 
@@ -42,6 +43,7 @@ type SessionRoutes =
   | 'sessions.fork'
   | 'sessions.rewind'
   | 'sessions.cancel'
+  | 'sessions.transcript'
   | 'sessions.changes'
   | 'approvals.list'
   | 'approvals.answer';
@@ -165,6 +167,11 @@ export function sessionHandlers(deps: AgentDeps & { nameOfWorker(id: never): str
       const session = await get(params.session);
       await cancelTask(deps, session.task_id);
       return view(session);
+    },
+
+    'sessions.transcript': async ({ params }) => {
+      const session = await get(params.session);
+      return { body: await transcriptOf(deps.providers, session, await listWay(db, session.head)) };
     },
 
     'sessions.changes': async ({ params }) => {
