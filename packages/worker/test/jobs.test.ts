@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { JobFolder } from '../src/jobs/job-folder.ts';
 import { processesOf } from '../src/jobs/process-table.ts';
 import { attempts, givenWorker } from './support/given-worker.ts';
 import { textOf } from './support/test-server.ts';
@@ -134,6 +135,28 @@ test('a job over its time is stopped and says which limit it was, also after a r
     reason: { code: 'job.timed_out', details: { timeoutMs: 1_000 } },
   });
   expect((await next.over(one)).wallMs).toBeLessThan(3_000);
+});
+
+test('a job that has just begun is not over its time, also when its supervisor has not written its line yet', async () => {
+  const [one] = attempts();
+  const worker = givenWorker();
+  const folder = new JobFolder(join(worker.runFolder, 'jobs'), one);
+  mkdirSync(join(worker.runFolder, 'jobs'), { mode: 0o700 });
+  // With a secret it waits for the server, so that nobody but the test begins it.
+  const spec = { command: 'true', env: {}, timeoutMs: 300_000, killGraceMs: 100, outputLimitBytes: 1_000 };
+  folder.create({ spec, secretNames: ['TOKEN'] });
+  const server = await worker.connect();
+  const start = join(folder.path, 'start.new');
+  writeFileSync(start, '');
+  // However slow this machine is: a line that is missing for seconds will never come.
+  utimesSync(start, new Date(), new Date(Date.now() + 60_000));
+  renameSync(start, join(folder.path, 'start'));
+  expect((await server.reported(one, (report) => report.state === 'running')).wallMs).toBeLessThan(60_000);
+  writeFileSync(join(folder.path, 'rc'), '0m0.00s 0m0.00s\n0m0.00s 0m0.00s\nrc 0\n');
+  const report = await server.over(one);
+  expect(report).toMatchObject({ state: 'exited', exitCode: 0 });
+  expect(report.reason).toBeUndefined();
+  expect(report.wallMs).toBeLessThan(60_000);
 });
 
 test('a job that writes more than its limit is stopped, and the server gets exactly the limit', async () => {

@@ -131,7 +131,7 @@ export class JobFolder {
     return this.#readJson<JobRequest>('spec.json');
   }
 
-  /** @returns `undefined` until the command began; `unreadable` where the line was cut off by a crash */
+  /** @returns `undefined` until the command began; `unreadable` where the line is not written yet, or was cut off by a crash */
   readStart(): ShimStart | 'unreadable' | undefined {
     return readShimStart(this.path);
   }
