@@ -1,6 +1,18 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { JobFolder } from '../src/jobs/job-folder.ts';
 import { processesOf } from '../src/jobs/process-table.ts';
 import { attempts, givenWorker } from './support/given-worker.ts';
@@ -203,6 +215,25 @@ test('a forgotten job that left nothing goes from the disk once nothing runs; as
   server.send({ t: 'cancel', attempt: two, graceMs: 0 });
   await server.reported(two, (report) => report.state === 'cancelled');
   await expect.poll(() => existsSync(worker.jobFolder(one))).toBe(false);
+});
+
+test('of a job that is being deleted its own folder goes last, so that whoever is cut off can be followed up', async () => {
+  const [one] = attempts();
+  const jobs = mkdtempSync(join(tmpdir(), 'helix-jobs-'));
+  onTestFinished(() => rmSync(jobs, { recursive: true, force: true }));
+  const folder = new JobFolder(jobs, one);
+  folder.create({ spec: { command: 'true', env: {}, killGraceMs: 0, outputLimitBytes: 0 }, secretNames: [] });
+  for (let n = 0; n < 200; n++) writeFileSync(join(folder.tmpFolder, `${n}`), '');
+  const removal = folder.remove();
+  for (let isThere = true; isThere; ) {
+    await new Promise((resolve) => setImmediate(resolve));
+    // Asked in this order: it may be deleted between the two.
+    const hasOwn = existsSync(folder.path);
+    isThere = existsSync(folder.tmpFolder);
+    if (isThere) expect(hasOwn).toBe(true);
+  }
+  await removal;
+  expect(existsSync(folder.path)).toBe(false);
 });
 
 test('after a reboot a running job is lost, and what it wrote is kept', async () => {
