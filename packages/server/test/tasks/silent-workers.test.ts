@@ -195,7 +195,7 @@ test('pause and resume: while the worker of a critical part is away its tree wai
   expect(reasons).not.toHaveLength(0);
 });
 
-test('a part whose stop is put on the books while its tree is resumed goes on with it', async () => {
+test('a part whose stop is put on the books while its tree is resumed goes on with it [T5]', async () => {
   const { task, lost, onOther } = await givenCriticalTree();
   given.silence(lost, away);
   await given.until(task, 'paused');
