@@ -1,6 +1,19 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { JobFolder } from '../src/jobs/job-folder.ts';
 import { processesOf } from '../src/jobs/process-table.ts';
 import { attempts, givenWorker } from './support/given-worker.ts';
 import { textOf } from './support/test-server.ts';
@@ -136,6 +149,28 @@ test('a job over its time is stopped and says which limit it was, also after a r
   expect((await next.over(one)).wallMs).toBeLessThan(3_000);
 });
 
+test('a job that has just begun is not over its time, also when its supervisor has not written its line yet', async () => {
+  const [one] = attempts();
+  const worker = givenWorker();
+  const folder = new JobFolder(join(worker.runFolder, 'jobs'), one);
+  mkdirSync(join(worker.runFolder, 'jobs'), { mode: 0o700 });
+  // With a secret it waits for the server, so that nobody but the test begins it.
+  const spec = { command: 'true', env: {}, timeoutMs: 300_000, killGraceMs: 100, outputLimitBytes: 1_000 };
+  folder.create({ spec, secretNames: ['TOKEN'] });
+  const server = await worker.connect();
+  const start = join(folder.path, 'start.new');
+  writeFileSync(start, '');
+  // However slow this machine is: a line that is missing for seconds will never come.
+  utimesSync(start, new Date(), new Date(Date.now() + 60_000));
+  renameSync(start, join(folder.path, 'start'));
+  expect((await server.reported(one, (report) => report.state === 'running')).wallMs).toBeLessThan(60_000);
+  writeFileSync(join(folder.path, 'rc'), '0m0.00s 0m0.00s\n0m0.00s 0m0.00s\nrc 0\n');
+  const report = await server.over(one);
+  expect(report).toMatchObject({ state: 'exited', exitCode: 0 });
+  expect(report.reason).toBeUndefined();
+  expect(report.wallMs).toBeLessThan(60_000);
+});
+
 test('a job that writes more than its limit is stopped, and the server gets exactly the limit', async () => {
   const [one] = attempts();
   const worker = givenWorker();
@@ -180,6 +215,25 @@ test('a forgotten job that left nothing goes from the disk once nothing runs; as
   server.send({ t: 'cancel', attempt: two, graceMs: 0 });
   await server.reported(two, (report) => report.state === 'cancelled');
   await expect.poll(() => existsSync(worker.jobFolder(one))).toBe(false);
+});
+
+test('of a job that is being deleted its own folder goes last, so that whoever is cut off can be followed up', async () => {
+  const [one] = attempts();
+  const jobs = mkdtempSync(join(tmpdir(), 'helix-jobs-'));
+  onTestFinished(() => rmSync(jobs, { recursive: true, force: true }));
+  const folder = new JobFolder(jobs, one);
+  folder.create({ spec: { command: 'true', env: {}, killGraceMs: 0, outputLimitBytes: 0 }, secretNames: [] });
+  for (let n = 0; n < 200; n++) writeFileSync(join(folder.tmpFolder, `${n}`), '');
+  const removal = folder.remove();
+  for (let isThere = true; isThere; ) {
+    await new Promise((resolve) => setImmediate(resolve));
+    // Asked in this order: it may be deleted between the two.
+    const hasOwn = existsSync(folder.path);
+    isThere = existsSync(folder.tmpFolder);
+    if (isThere) expect(hasOwn).toBe(true);
+  }
+  await removal;
+  expect(existsSync(folder.path)).toBe(false);
 });
 
 test('after a reboot a running job is lost, and what it wrote is kept', async () => {

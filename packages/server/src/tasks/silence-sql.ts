@@ -75,8 +75,12 @@ export async function listPausedAmong(db: Db, roots: TaskId[]): Promise<TaskId[]
   return rows.map((row) => row.id);
 }
 
-/** Lets everything in a tree go on that was paused for the sake of a critical part. */
+/**
+ * Lets everything in a tree go on that was paused for the sake of a critical part. What is just being stopped for it is
+ * waited for: it either is paused by then and goes on with the others, or will find that its tree is not paused any more.
+ */
 export async function resumeTree(db: Db, root: TaskId): Promise<{ id: TaskId }[]> {
+  await db.query(`select from distributed_tasks where root_id = $1 and is_leaf and finished_at is null order by id for update`, [root]);
   const { rows } = await db.query<{ id: TaskId }>(
     `update distributed_tasks set state = 'pending', pause = null, not_before = now()
       where root_id = $1 and state = any($2) and pause is not null returning id`,

@@ -1,5 +1,7 @@
 import { newId, type ProjectId } from '@helixcode/protocol/ids';
 import type { TaskSubmissionInput } from '@helixcode/protocol/task/task-spec';
+import type { Db } from '@helixcode/server/db/db';
+import { openAttemptBook } from '@helixcode/server/tasks/attempt-book';
 import { listAttemptsOfTask } from '@helixcode/server/tasks/attempt-sql';
 import { cancelTask } from '@helixcode/server/tasks/cancel-task';
 import { resumeTask } from '@helixcode/server/tasks/resume-task';
@@ -192,6 +194,53 @@ test('pause and resume: while the worker of a critical part is away its tree wai
   const reasons = (await eventsOf('task.moved')).filter((body) => (body as { command: string }).command === 'resume');
   expect(reasons).not.toHaveLength(0);
 });
+
+test('a part whose stop is put on the books while its tree is resumed goes on with it [T5]', async () => {
+  const { task, lost, onOther } = await givenCriticalTree();
+  given.silence(lost, away);
+  await given.until(task, 'paused');
+  await expect.poll(() => given.pool.cancelled.length).toBe(onOther.length);
+  // It has read that the tree is paused, and has not written yet.
+  const hasRead = Promise.withResolvers<void>();
+  const mayWrite = Promise.withResolvers<void>();
+  const slow = openAttemptBook({ ...given.context, db: haltedBeforeTasksMove(database.db, hasRead.resolve, mayWrite.promise) });
+  const [job] = onOther as [(typeof onOther)[number]];
+  const stopped = slow.takeReports(job.worker, [{ attempt: job.attempt, state: 'cancelled', streams: {} }]);
+  await hasRead.promise;
+  given.silence(lost, 0);
+  await expect.poll(async () => (await getTask(database.db, task.id)).state !== 'paused' || (await isAnyoneWaiting())).toBe(true);
+  mayWrite.resolve();
+  await stopped;
+  await expect.poll(() => statesOf(task)).not.toHaveProperty('paused');
+});
+
+/** Stops each transaction where it would first move a task. */
+function haltedBeforeTasksMove(db: Db, halted: () => void, mayGoOn: Promise<void>): Db {
+  return {
+    ...db,
+    tx: (work) =>
+      db.tx((tx) =>
+        work({
+          ...tx,
+          async query(text, params) {
+            if (text.startsWith('update distributed_tasks')) {
+              halted();
+              await mayGoOn;
+            }
+            return tx.query(text, params);
+          },
+        }),
+      ),
+  };
+}
+
+/** Whether a transaction waits for what another one has locked. */
+async function isAnyoneWaiting(): Promise<boolean> {
+  const { rowCount } = await database.db.query(
+    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  );
+  return rowCount > 0;
+}
 
 test('resume by a person: the others go on while the critical part is still waited for', async () => {
   const { task, lost, onLost } = await givenCriticalTree();

@@ -6,7 +6,7 @@ import type { Job } from '../jobs/job.ts';
 import type { Launcher } from '../jobs/launcher.ts';
 import { processesWith, signalAll } from '../jobs/process-table.ts';
 import { commandMark } from '../jobs/shim.ts';
-import { commandWord, isShimAlive, type ShimStart } from '../jobs/shim-files.ts';
+import { begunAtMs, commandWord, isShimAlive, type ShimStart } from '../jobs/shim-files.ts';
 import type { CommandFolder, CommandStop, StoredCommand } from './command-folder.ts';
 
 /** The regular look at what nobody announced. */
@@ -165,8 +165,7 @@ export class RunningCommand {
   #guardLimits(start: ShimStart | 'unreadable'): void {
     const { timeoutMs, maxOutputBytes } = this.#stored.request;
     if (!this.#limitTimer) {
-      const passedMs = start === 'unreadable' ? 0 : Date.now() - start.atMs;
-      const leftMs = Math.max(0, timeoutMs - passedMs);
+      const leftMs = Math.max(0, timeoutMs - (Date.now() - begunAtMs(start, this.#folder.path)));
       this.#limitTimer = setTimeout(() => void this.stop('timed_out'), Math.min(leftMs, 2 ** 31 - 1));
     }
     if (this.#folder.writtenBytes() > maxOutputBytes) void this.stop('output_limit');

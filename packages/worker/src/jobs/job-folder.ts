@@ -115,14 +115,17 @@ export class JobFolder {
     }
   }
 
-  /** Deletes all of it. The few files that every job has go one by one, at a tenth of the cost of looking for them. */
+  /**
+   * Deletes all of it. The few files that every job has go one by one, at a tenth of the cost of looking for them. Its own
+   * folder goes last: where this is cut off, the next daemon finds it, and by it the temporary one.
+   */
   async remove(): Promise<void> {
     this.disown();
     try {
       for (const name of ['out', 'err', 'start', 'rc']) rmIfThere(join(this.path, name));
-      for (const folder of [this.leftFolder, this.workFolder, this.path, this.tmpFolder]) rmdirSync(folder);
+      for (const folder of [this.leftFolder, this.workFolder, this.tmpFolder, this.path]) rmdirSync(folder);
     } catch {
-      for (const folder of [this.path, this.tmpFolder]) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+      for (const folder of [this.tmpFolder, this.path]) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
     }
   }
 
@@ -131,7 +134,7 @@ export class JobFolder {
     return this.#readJson<JobRequest>('spec.json');
   }
 
-  /** @returns `undefined` until the command began; `unreadable` where the line was cut off by a crash */
+  /** @returns `undefined` until the command began; `unreadable` where the line is not written yet, or was cut off by a crash */
   readStart(): ShimStart | 'unreadable' | undefined {
     return readShimStart(this.path);
   }

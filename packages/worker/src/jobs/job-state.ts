@@ -4,7 +4,7 @@ import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { bootId } from '../home/boot-id.ts';
 import { diskFullError, freeDiskBytes } from '../home/disk-space.ts';
 import { type JobFolder, LEFT_FILES_LIMIT } from './job-folder.ts';
-import { isShimAlive, type ShimStart } from './shim-files.ts';
+import { begunAtMs, isShimAlive, type ShimStart } from './shim-files.ts';
 
 /** With less than this free, a command that failed has most likely failed for lack of space. */
 const FULL_BELOW_BYTES = 256 * 1024;
@@ -33,7 +33,7 @@ function outcomeOf(folder: JobFolder, spec: JobSpec, isPreparing: boolean): JobR
   // Asked in this order: a supervisor that was alive, or had not yet written, may have finished since.
   const exit = folder.readExit();
   const stop = folder.readStop();
-  const startedAtMs = start === 'unreadable' ? 0 : start.atMs;
+  const startedAtMs = begunAtMs(start, folder.path);
   if (exit) {
     // A bad end is told when what it left is recorded.
     if (isOwedCheckpoint(folder, spec, exit.exitCode !== 0 || stop !== undefined))

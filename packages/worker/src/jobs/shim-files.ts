@@ -22,7 +22,7 @@ export interface ShimExit {
 const START_LINE_MS = 3_000;
 const ARGUMENT_LIMIT_BYTES = 100_000;
 
-/** @returns `undefined` until the command began; `unreadable` where the line was cut off by a crash */
+/** @returns `undefined` until the command began; `unreadable` where the line is not written yet, or was cut off by a crash */
 export function readShimStart(folder: string): ShimStart | 'unreadable' | undefined {
   const text = readIfThere(join(folder, 'start'));
   if (text === undefined) return undefined;
@@ -30,6 +30,14 @@ export function readShimStart(folder: string): ShimStart | 'unreadable' | undefi
   if (!match) return 'unreadable';
   const [, pid, startTime = '', boot = ''] = match;
   return { pid: Number(pid), startTime, boot, atMs: statSync(join(folder, 'start')).mtimeMs };
+}
+
+/**
+ * When the command began, in milliseconds since the epoch. The file is there a moment before its line is: a look that falls
+ * between the two knows the time as well.
+ */
+export function begunAtMs(start: ShimStart | 'unreadable', folder: string): number {
+  return start === 'unreadable' ? statSync(join(folder, 'start')).mtimeMs : start.atMs;
 }
 
 /** @returns `undefined` until the command has ended */
@@ -47,7 +55,7 @@ export function readShimExit(folder: string): ShimExit | undefined {
 
 /** @returns whether the supervisor still lives, so that it will record how the command ends */
 export function isShimAlive(start: ShimStart | 'unreadable', folder: string): boolean {
-  if (start === 'unreadable') return Date.now() - statSync(join(folder, 'start')).mtimeMs < START_LINE_MS;
+  if (start === 'unreadable') return Date.now() - begunAtMs(start, folder) < START_LINE_MS;
   if (start.boot !== bootId()) return false;
   const startTime = startTimeOf(start.pid);
   return startTime !== undefined && (start.startTime === '-' || start.startTime === startTime);
