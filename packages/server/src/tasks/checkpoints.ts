@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CheckpointView } from '@helixcode/protocol/api/views';
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import type { AttemptId, ServerId, TaskId } from '@helixcode/protocol/ids';
@@ -27,6 +28,8 @@ import { getTask } from './task-sql.ts';
 const HEADER_LIMIT_BYTES = 1024 * 1024;
 /** How long a snapshot may be on its way after it was taken. */
 const TRAVEL_MS = 30_000;
+/** While its worker is out of reach, it is looked this often whether it is back. */
+const LOOK_AGAIN_MS = 200;
 /** A bundle holds compressed files and what git says of them; of files that do not compress it is a little larger. */
 const BUNDLE_SLACK_BYTES = 16 * 1024 * 1024;
 
@@ -65,9 +68,11 @@ export function createCheckpoints(
 
   async function takeOne(attempt: RecordableAttempt, name: string | undefined): Promise<CheckpointView> {
     const limits = limitsOf(attempt.policy);
+    const elsewhere = (holder: ServerId): Promise<CheckpointView> | undefined =>
+      context.ask?.(holder, { attempt: attempt.id, name }, limits.maxMs + TRAVEL_MS) as Promise<CheckpointView> | undefined;
     const holder = pool.holderOf(attempt.worker_id);
     // The request travels over its link, and so does the checkpoint.
-    if (holder) return (await context.ask?.(holder, { attempt: attempt.id, name }, limits.maxMs + TRAVEL_MS)) as CheckpointView;
+    if (holder) return (await elsewhere(holder)) as CheckpointView;
     const request = randomUUID();
     const answer = Promise.withResolvers<CheckpointRow>();
     asked.set(request, { name, answer });
@@ -81,12 +86,22 @@ export function createCheckpoints(
         ),
       limits.maxMs + TRAVEL_MS,
     );
+    // It may be refused while nobody waits for it.
+    answer.promise.catch(() => {});
     try {
-      if (!pool.checkpoint(attempt.worker_id, attempt.id, request, limits))
-        throw new CodedError('checkpoint.failed', `the worker of ${attempt.task_name} is out of reach`, {
-          next: `helix tasks show ${attempt.task_id}`,
-        });
-      return viewCheckpoint(await answer.promise);
+      for (let isAsked = false; ; isAsked = true) {
+        const linkOver = pool.checkpoint(attempt.worker_id, attempt.id, request, limits);
+        if (!linkOver && !isAsked)
+          throw new CodedError('checkpoint.failed', `the worker of ${attempt.task_name} is out of reach`, {
+            next: `helix tasks show ${attempt.task_id}`,
+          });
+        const row = await Promise.race([answer.promise, linkOver ?? sleep(LOOK_AGAIN_MS, undefined, { ref: false })]);
+        if (row) return viewCheckpoint(row);
+        // The worker brings it over its next link, unless what was to bring it ended: then it has to be asked again.
+        if (!(await findLiveAttempt(db, attempt.id))) throw noLongerWanted(attempt.id);
+        const now = pool.holderOf(attempt.worker_id);
+        if (now) return (await elsewhere(now)) as CheckpointView;
+      }
     } finally {
       clearTimeout(timer);
       asked.delete(request);

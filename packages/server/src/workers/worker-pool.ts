@@ -35,8 +35,8 @@ export interface WorkerPool {
   assign(worker: WorkerId, attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   /** Asks the worker to stop the job; safe to repeat. */
   cancel(worker: WorkerId, attempt: AttemptId, graceMs: number): void;
-  /** Asks for a checkpoint of a running job. @returns whether there was a link to ask over */
-  checkpoint(worker: WorkerId, attempt: AttemptId, request: string, limits: CheckpointLimits): boolean;
+  /** Asks for a checkpoint of a running job. @returns what resolves when the link it was asked over is over; `undefined` where there is none */
+  checkpoint(worker: WorkerId, attempt: AttemptId, request: string, limits: CheckpointLimits): Promise<void> | undefined;
   /**
    * Asks for work in the checkout of a running job, over whichever link and server reaches the worker, and again when that
    * breaks on the way: all of it may be asked for more than once.

@@ -125,7 +125,7 @@ export async function givenCrashingServer({ db, url }: TestDatabase): Promise<Cr
         if (job && !crashable.isDead && isReachable(worker)) job.isStopping = true;
       },
       holderOf: () => undefined,
-      checkpoint: () => false,
+      checkpoint: () => undefined,
       work: () => Promise.reject(new Error('no work in checkouts was expected')),
       silentMs: (worker) => silent.get(worker) ?? 0,
       onChange: (listener) => void listeners.push(listener),
