@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Conversation, Ending } from '@helixcode/agent/conversation';
 import { nextStep, type ReadyCall, type Step } from '@helixcode/agent/loop';
 import { decideCall } from '@helixcode/agent/permission/decide-call';
@@ -24,6 +25,10 @@ import { gatherEvidence } from './verify.ts';
 /** What is waited for is looked at so often where nothing is told of it. */
 const LOOK_EVERY_MS = 2_000;
 const QUESTION_CHARACTERS = 2_000;
+/** A worker that is out of reach, or begins anew, is asked for the files again. */
+const RECORD_AGAIN_MS = 100;
+/** Files that cannot be recorded for so long, although they are there, end the work. */
+const RECORDED_WITHIN_MS = 300_000;
 
 type Unclocked = Outcome extends infer One ? (One extends { atMs: number } ? Omit<One, 'atMs'> : never) : never;
 
@@ -51,6 +56,8 @@ export class AgentRun {
   #session: SessionRow;
   #standing: Standing;
   #knownSeat: Seat | undefined;
+  /** Its worker says that there is nothing of it. */
+  #gone: Seat['attempt'] | undefined;
   #opened: { attempt: Seat['attempt']; files: SeatFiles } | undefined;
   /** Somebody else wrote in between: the next step is decided from the books. */
   #isOvertaken = false;
@@ -85,8 +92,14 @@ export class AgentRun {
       onProgress({ phase: phaseOf(step), done: conversation.turns, total: 0 });
       if (step.do === 'done') {
         if (await this.#isOnTheBooks()) return { ending: step.ending, checkpoint: this.#standing.checkpoint };
-      } else await this.#do(step);
+      } else await this.#do(step).catch((error: unknown) => this.#leaveSeat(error));
     }
+  }
+
+  /** Where the files are gone, it goes on from the books, elsewhere. @throws whatever else it was */
+  #leaveSeat(error: unknown): void {
+    if (!(error instanceof SeatLost)) throw error;
+    this.#isBroken = true;
   }
 
   async #do(step: Exclude<Step, { do: 'done' }>): Promise<void> {
@@ -182,6 +195,7 @@ export class AgentRun {
           const outcome = await orLeave(runCall(call, { ...context, workspace, host }), this.#signal);
           return { type: 'tool_finished', callId: call.callId, outcome };
         } catch (error) {
+          if (isGone(error)) this.#gone = seat.attempt;
           return this.#withoutOutcome(call, error);
         }
       }),
@@ -246,7 +260,7 @@ export class AgentRun {
       else {
         const why = isSameSeat
           ? 'the server ended while it was made'
-          : 'the worker it was made on was lost; the files are as they were before it';
+          : 'the worker it was made on was lost; the files are as they were last recorded, before it or while it was made';
         lost.push({ outcome: clocked({ type: 'tool_unknown', callId: call.callId, why }) });
       }
     }
@@ -295,8 +309,14 @@ export class AgentRun {
   }
 
   async #filesOf(seat: Seat): Promise<SeatFiles> {
-    if (this.#opened?.attempt !== seat.attempt)
-      this.#opened = { attempt: seat.attempt, files: await orLeave(this.#deps.openSeat(seat, this.#signal), this.#signal) };
+    if (this.#opened?.attempt !== seat.attempt) {
+      const opening = this.#deps.openSeat(seat, this.#signal).catch((error: unknown) => {
+        if (!isGone(error)) throw error;
+        this.#gone = seat.attempt;
+        throw new SeatLost('the worker was lost before its files were opened');
+      });
+      this.#opened = { attempt: seat.attempt, files: await orLeave(opening, this.#signal) };
+    }
     return this.#opened.files;
   }
 
@@ -310,7 +330,10 @@ export class AgentRun {
     for (;;) {
       this.#signal.throwIfAborted();
       this.#knownSeat ??= await findSeat(this.#deps.db, this.#task.id);
-      if (this.#knownSeat) return this.#knownSeat;
+      if (this.#knownSeat && this.#knownSeat.attempt !== this.#gone) return this.#knownSeat;
+      // The books learn of it too, in a moment.
+      this.#gone = undefined;
+      this.#knownSeat = undefined;
       const leaf = await findSeatTask(this.#deps.db, this.#task.id);
       if (leaf?.state === 'failed' || leaf?.state === 'cancelled')
         throw CodedError.fromFact(leaf.failure ?? { code: 'job.lost', message: 'the workspace of the agent is gone' });
@@ -318,16 +341,22 @@ export class AgentRun {
     }
   }
 
-  /** Records the files as they are. @throws SeatLost */
-  async #record(seat: Seat): Promise<SessionCheckpoint & { commit: string }> {
-    try {
-      const [taken] = await this.#deps.checkpoints.take(seat.task, undefined);
-      if (taken) return { task: seat.task, number: taken.number, commit: taken.commit };
-    } catch (error) {
-      if (!(error instanceof CodedError) || error.code === 'database.unavailable') throw error;
-      this.#deps.log.info({ err: error, task: this.#task.id }, 'the files of an agent could not be recorded');
+  /** Records the files as they are there, and nowhere else. @throws SeatLost once the files are not there any more */
+  async #record({ task, attempt }: Seat): Promise<SessionCheckpoint & { commit: string }> {
+    for (const untilMs = performance.now() + RECORDED_WITHIN_MS; ; ) {
+      try {
+        const { number, commit } = await this.#deps.checkpoints.takeOfAttempt({ attempt });
+        return { task, number, commit };
+      } catch (error) {
+        if (!(error instanceof CodedError) || error.code === 'database.unavailable') throw error;
+        this.#deps.log.info({ err: error, task: this.#task.id }, 'the files of an agent could not be recorded');
+        this.#signal.throwIfAborted();
+        if ((await findSeat(this.#deps.db, this.#task.id))?.attempt !== attempt)
+          throw new SeatLost('the worker was lost before the files were recorded');
+        if (performance.now() > untilMs) throw error;
+      }
+      await sleep(RECORD_AGAIN_MS, undefined, { ref: false });
     }
-    throw new SeatLost('the worker was lost before the files were recorded');
   }
 
   /**
@@ -400,6 +429,11 @@ export class AgentRun {
     this.#isBroken = false;
     this.#isOvertaken = false;
   }
+}
+
+/** The checkout is not there any more, or not to be asked. */
+function isGone(error: unknown): boolean {
+  return error instanceof CodedError && error.code === 'workspace.gone';
 }
 
 /** Commands outlive who drives: another one attaches to them. What ends them is the end of their seat. */
