@@ -21,6 +21,7 @@ import { findSession, type NewEntry, type SessionCheckpoint, type SessionRow } f
 import { SPAWNED } from './start-session.ts';
 import { hostOf } from './task-host.ts';
 import { gatherEvidence } from './verify.ts';
+import { Written, type WrittenFile } from './written.ts';
 
 /** What is waited for is looked at so often where nothing is told of it. */
 const LOOK_EVERY_MS = 2_000;
@@ -58,6 +59,8 @@ export class AgentRun {
   #knownSeat: Seat | undefined;
   /** Its worker says that there is nothing of it. */
   #gone: Seat['attempt'] | undefined;
+  /** The checkpoint that its files were at when nothing but calls could have changed them since. */
+  #recorded: { attempt: Seat['attempt']; number: number } | undefined;
   #opened: { attempt: Seat['attempt']; files: SeatFiles } | undefined;
   /** Somebody else wrote in between: the next step is decided from the books. */
   #isOvertaken = false;
@@ -167,7 +170,11 @@ export class AgentRun {
   async #runTools(calls: readonly ReadyCall[]): Promise<void> {
     const seat = await this.#seat();
     this.#take([{ outcome: { type: 'tools_started', callIds: calls.map(({ callId }) => callId) }, facts: { attempt: seat.attempt } }]);
-    if (await this.#isWritten()) await this.#makeCalls(seat, calls);
+    const isWritten = this.#isWritten();
+    // A look changes nothing: it need not be on the books before it is taken, only before anything follows from it.
+    const isLook = calls.every(({ tool }) => findTool(tool)?.effect === 'read');
+    if (isLook || (await isWritten)) await this.#makeCalls(seat, calls);
+    await isWritten;
   }
 
   /** Makes calls that are written down as begun, and writes down what they gave. */
@@ -181,12 +188,13 @@ export class AgentRun {
       isPlanning: conversation.settings.mode === 'plan',
       signal: this.#signal,
     };
+    const written = new Written();
     const outcomes = await Promise.all(
       calls.map(async (call): Promise<Unclocked> => {
         try {
           const refusal = await this.#refusalOf(call, seat, files.root);
           if (refusal) return { type: 'tool_finished', callId: call.callId, outcome: refusal };
-          const workspace = unhurried(files.forCall(call.callId));
+          const workspace = written.through(unhurried(files.forCall(call.callId)));
           const { task, session } = around;
           const host = hostOf(
             { deps: this.#deps, task, session, bell: this.#bell, workspace, record: () => this.#record(seat) },
@@ -201,10 +209,11 @@ export class AgentRun {
       }),
     );
     const mayHaveChanged = calls.some(({ tool }) => tool === 'spawn' || ['write', 'run'].includes(findTool(tool)?.effect ?? ''));
-    if (!mayHaveChanged) return this.#take(outcomes.map((outcome) => ({ outcome })));
+    const isKnown = calls.every(({ tool }) => findTool(tool)?.effect === 'write') && outcomes.every(({ type }) => type === 'tool_finished');
+    if (!mayHaveChanged || (isKnown && written.isNothing)) return this.#take(outcomes.map((outcome) => ({ outcome })));
     this.#take(
       outcomes.map((outcome) => ({ outcome })),
-      this.#record(seat),
+      isKnown && written.files ? this.#recordWritten(seat, written.files) : this.#record(seat),
     );
   }
 
@@ -341,12 +350,33 @@ export class AgentRun {
     }
   }
 
+  /** Records files that were just written, and nothing else with them. @throws SeatLost */
+  async #recordWritten(seat: Seat, files: readonly WrittenFile[]): Promise<SessionCheckpoint> {
+    const last = this.#recorded;
+    this.#recorded = undefined;
+    if (last?.attempt !== seat.attempt) return this.#record(seat);
+    try {
+      const taken = await this.#deps.checkpoints.takeWritten(seat.attempt, last.number, files);
+      return taken ? this.#noteRecorded(seat, taken) : this.#record(seat);
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'checkpoint.refused') throw error;
+      throw new SeatLost('the worker was lost before the files were recorded');
+    }
+  }
+
+  #noteRecorded({ task, attempt }: Seat, { number, commit }: { number: number; commit: string }): SessionCheckpoint & { commit: string } {
+    this.#recorded = { attempt, number };
+    return { task, number, commit };
+  }
+
   /** Records the files as they are there, and nowhere else. @throws SeatLost once the files are not there any more */
-  async #record({ task, attempt }: Seat): Promise<SessionCheckpoint & { commit: string }> {
+  async #record(seat: Seat): Promise<SessionCheckpoint & { commit: string }> {
+    const { attempt } = seat;
+    const since = this.#recorded?.attempt === attempt ? this.#recorded.number : undefined;
+    this.#recorded = undefined;
     for (const untilMs = performance.now() + RECORDED_WITHIN_MS; ; ) {
       try {
-        const { number, commit } = await this.#deps.checkpoints.takeOfAttempt({ attempt });
-        return { task, number, commit };
+        return this.#noteRecorded(seat, await this.#deps.checkpoints.takeOfAttempt({ attempt, since }));
       } catch (error) {
         if (!(error instanceof CodedError) || error.code === 'database.unavailable') throw error;
         this.#deps.log.info({ err: error, task: this.#task.id }, 'the files of an agent could not be recorded');
@@ -420,6 +450,7 @@ export class AgentRun {
 
   async #readAgain(): Promise<void> {
     await this.#writing;
+    this.#recorded = undefined;
     this.#queue.length = 0;
     this.#knownSeat = undefined;
     const session = await findSession(this.#deps.db, this.#session.id);

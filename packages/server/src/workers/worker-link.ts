@@ -4,7 +4,7 @@ import { CodedError, type ErrorFact, isErrorCode } from '@helixcode/protocol/err
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { MachineFacts, WorkerLoad } from '@helixcode/protocol/worker/capabilities';
-import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
+import type { SnapshotOrder } from '@helixcode/protocol/worker/checkpoint';
 import {
   CHANNEL_WINDOW_BYTES,
   type Frame,
@@ -71,7 +71,7 @@ export interface WorkerLink {
   assign(attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   cancel(attempt: AttemptId, graceMs: number): void;
   /** @returns what resolves when this link is over */
-  checkpoint(attempt: AttemptId, request: string, limits: CheckpointLimits): Promise<void>;
+  checkpoint(attempt: AttemptId, order: SnapshotOrder): Promise<void>;
   /** Asks for the removal of what is kept there beyond the limits. @throws CodedError `worker.link_lost` */
   tidy(limits: TidyLimits, dryRun: boolean): Promise<Tidied[]>;
   /**
@@ -621,8 +621,8 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     cancel(attempt, graceMs) {
       if (isWelcome && !isClosed) sendCancel(attempt, graceMs);
     },
-    checkpoint(attempt, request, limits) {
-      if (!isClosed) frames.send({ t: 'checkpoint', attempt, request, limits });
+    checkpoint(attempt, order) {
+      if (!isClosed) frames.send({ t: 'checkpoint', attempt, ...order });
       return over.promise;
     },
     async tidy(limits, dryRun) {

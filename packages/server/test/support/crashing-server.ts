@@ -158,6 +158,8 @@ export async function givenCrashingServer({ db, url }: TestDatabase): Promise<Cr
     const context: SilenceContext = { ...engine.context, nameOfWorker: nameOf, lostAfterMs: LOST_AFTER_MS };
     const refs = {
       keep: async (_project: ProjectId, _task: string, _number: number, _commit: string, bundle: Readable) => void bundle.resume(),
+      keepWritten: async () => undefined,
+      treeOf: async () => undefined,
       retain: async () => {},
     };
     return {
