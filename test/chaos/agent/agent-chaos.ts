@@ -77,17 +77,25 @@ async function runIn(world: AgentWorld, { runs: count, seed, say }: AgentChaosOp
   const plans = works.map(({ turns }) => planStrike(chance, turns));
   const struck: Struck[] = [];
   const findings: Finding[] = [];
-  /** One kill after the other: a server that is down cannot be killed. */
-  let striking: Promise<unknown> = Promise.resolve();
-  const strikeAt = (plan: StrikePlan, run: Parameters<typeof strike>[2]): Promise<unknown> =>
-    (striking = striking
-      .then(() => strike(world, plan, run))
-      .then((hit) => {
-        if (!hit) return;
-        struck.push(hit);
-        appendFileSync(path.join(world.folder, 'faults.jsonl'), `${JSON.stringify({ ...hit, at: new Date(hit.atMs), task: run.task })}\n`);
-      })
-      .catch((error: unknown) => void findings.push({ kind: 'broken', where: plan.kind, what: String(error) })));
+  const mending: Promise<unknown>[] = [];
+  /** A server that is down cannot be killed: those kills come one after the other. */
+  let serverIsUp: Promise<unknown> = Promise.resolve();
+  const strikeAt = async (plan: StrikePlan, run: Parameters<typeof strike>[2]): Promise<void> => {
+    const fail = (error: unknown): void => void findings.push({ kind: 'broken', where: plan.kind, what: String(error) });
+    const act = async (): Promise<void> => {
+      const hit = await strike(world, plan, run);
+      if (!hit) return;
+      const { atMs } = hit.struck;
+      struck.push(hit.struck);
+      appendFileSync(path.join(world.folder, 'faults.jsonl'), `${JSON.stringify({ ...hit.struck, at: new Date(atMs), task: run.task })}\n`);
+      const mended = hit.mended.catch(fail);
+      mending.push(mended);
+      if (plan.kind === 'server killed') await mended;
+    };
+    if (plan.kind !== 'server killed') return act().catch(fail);
+    serverIsUp = serverIsUp.then(act).catch(fail);
+    await serverIsUp;
+  };
 
   const done: Run[] = [];
   let next = 0;
@@ -101,7 +109,8 @@ async function runIn(world: AgentWorld, { runs: count, seed, say }: AgentChaosOp
       }
     }),
   );
-  await striking;
+  await serverIsUp;
+  await Promise.all(mending);
 
   const marks = countLines(readFileSync(world.counter, 'utf8'));
   const figures = { turnsLost: 0, askedAgain: 0, filesLost: 0, unknownCalls: 0, duplicated: 0, falseSuccesses: 0, lost: 0 };

@@ -27,7 +27,8 @@ export interface Struck {
   worker: string | undefined;
 }
 
-const LONGEST_PAUSE_MS = 900;
+/** Some turns take this long. */
+const LONGEST_PAUSE_MS = 500;
 /** A worker that is lost stays away for longer than its silence is borne. */
 const AWAY_MS = LOST_AFTER_MS + 2_000;
 const SEAT_WITHIN_MS = 20_000;
@@ -45,33 +46,37 @@ export function planStrike(chance: Chance, turns: number): StrikePlan {
       'worker lost',
       'worker lost, its folder gone',
     ]),
-    turn: chance.between(0, turns - 1),
+    turn: chance.between(0, turns - 2),
     afterMs: chance.between(0, LONGEST_PAUSE_MS),
     downMs: chance.between(50, 1_000),
   };
 }
 
 /**
- * Strikes what a run needs, and mends it.
- * @returns what was struck; `undefined` when the run was over first
+ * Strikes what a run needs.
+ * @returns what was struck, and when it is mended; `undefined` when the run was over first
  */
-export async function strike(world: AgentWorld, plan: StrikePlan, run: { task: string; isOver(): boolean }): Promise<Struck | undefined> {
-  if (run.isOver()) return undefined;
-  if (plan.kind === 'server killed') {
+export async function strike(
+  world: AgentWorld,
+  plan: StrikePlan,
+  run: { task: string; isOver(): boolean },
+): Promise<{ struck: Struck; mended: Promise<void> } | undefined> {
+  const { kind } = plan;
+  if (kind === 'server killed') {
+    if (run.isOver()) return undefined;
     const atMs = Date.now();
     await world.server.kill();
-    await sleep(plan.downMs);
-    await world.server.start();
-    return { kind: plan.kind, atMs, worker: undefined };
+    const mended = sleep(plan.downMs).then(() => world.server.start());
+    return { struck: { kind, atMs, worker: undefined }, mended };
   }
-  for (const deadlineMs = performance.now() + SEAT_WITHIN_MS; performance.now() < deadlineMs && !run.isOver(); await sleep(50)) {
+  for (const deadlineMs = performance.now() + SEAT_WITHIN_MS; performance.now() < deadlineMs && !run.isOver(); await sleep(20)) {
     const worker = await workerOf(world, run.task);
     const daemon = worker?.daemon();
     if (!worker || daemon === undefined) continue;
-    const atMs = Date.now();
-    if (plan.kind === 'daemon killed') killNow(daemon);
-    else await loseWorker(worker, plan.kind === 'worker lost, its folder gone');
-    return { kind: plan.kind, atMs, worker: worker.id };
+    const struck: Struck = { kind, atMs: Date.now(), worker: worker.id };
+    if (kind !== 'daemon killed') return { struck, ...(await loseWorker(worker, kind === 'worker lost, its folder gone')) };
+    killNow(daemon);
+    return { struck, mended: Promise.resolve() };
   }
   return undefined;
 }
@@ -87,14 +92,16 @@ async function workerOf({ database, workers }: AgentWorld, task: string): Promis
   return workers.find(({ id }) => id === rows[0]?.worker_id);
 }
 
-/** All its processes end at one moment, and where its files were is something on which nothing can be started. */
-async function loseWorker({ home }: ChaosWorker, isGone: boolean): Promise<void> {
+/** All its processes end at one moment, and where its files were is something on which nothing can be started. @returns when it is back */
+async function loseWorker({ home }: ChaosWorker, isGone: boolean): Promise<{ mended: Promise<void> }> {
   await killMachine(home);
   const away = `${home}.away`;
   renameSync(home, away);
   writeFileSync(home, '');
-  await sleep(AWAY_MS);
-  rmSync(home);
-  if (isGone) rmSync(away, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
-  else renameSync(away, home);
+  const mended = sleep(AWAY_MS).then(() => {
+    rmSync(home);
+    if (isGone) rmSync(away, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+    else renameSync(away, home);
+  });
+  return { mended };
 }

@@ -14,6 +14,8 @@ import { processesAround, signalAll } from '../processes-in.ts';
 import { FIRST_FILES, type ScriptedWork } from './scripted-work.ts';
 
 const WORKERS = ['near', 'nearer', 'next', 'nigh'];
+/** A model that answers at once would leave no time in which something can happen. */
+const THINKS_MS = 60;
 const UP_WITHIN_MS = 90_000;
 /** Silence after which the files of an agent come back elsewhere: short, so that it happens. */
 export const LOST_AFTER_MS = 2_000;
@@ -61,14 +63,16 @@ export async function givenAgentWorld(cleanUp: AsyncDisposableStack): Promise<Ag
     if (!told) throw new Error('the model was asked about something that nobody told it of');
     const note = `(answer ${++answers})`;
     told.onAsked({ note, request, askedAtMs: performance.timeOrigin + request.atMs });
-    return told.work.sayNext(request.messages, note);
+    return { ...told.work.sayNext(request.messages, note), afterMs: THINKS_MS };
   });
   cleanUp.defer(() => model.stop());
   const server = await givenChaosServer(
     folder,
     'server-1',
     {
-      ...usesModelAt(model.baseUrl, folder),
+      // The marks that commands leave lie outside of every checkout: no sandbox, and no questions for want of one.
+      ...usesModelAt(model.baseUrl, folder, { agent: { permissions: { commands: 'allow' } } }),
+      PATH: `${withoutSandbox(folder)}:${process.env['PATH']}`,
       DATABASE_URL: database.url,
       HELIX_WORKERS_LOCAL: 'false',
       HELIX_WORKERS_HEARTBEAT_MS: '500',
@@ -96,6 +100,14 @@ export async function givenAgentWorld(cleanUp: AsyncDisposableStack): Promise<Ag
   };
   await agentWorkersAreUp(world);
   return world;
+}
+
+/** @returns a folder whose bwrap can do nothing: whoever finds it first has no sandbox */
+function withoutSandbox(worldFolder: string): string {
+  const folder = path.join(worldFolder, 'bin');
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, 'bwrap'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  return folder;
 }
 
 export async function agentWorkersAreUp(world: AgentWorld): Promise<void> {
