@@ -9,7 +9,7 @@ import type { JobWorkspaces } from '../jobs/job.ts';
 import type { JobFolder } from '../jobs/job-folder.ts';
 import { packArchive, unpackArchive } from './archive.ts';
 import { type Blobs, hashFile } from './blobs.ts';
-import type { CheckpointOrder, Recorded, Checkpoints } from './checkpoints.ts';
+import type { CheckpointOrder, Checkpoints, Recorded } from './checkpoints.ts';
 import type { RepoCache } from './repo-cache.ts';
 import { ProgramFailed } from './run-program.ts';
 import type { SetupCache } from './setup-cache.ts';
