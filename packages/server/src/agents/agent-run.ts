@@ -273,7 +273,12 @@ export class AgentRun {
         lost.push({ outcome: clocked({ type: 'tool_unknown', callId: call.callId, why }) });
       }
     }
-    if (lost.length > 0) this.#take(lost.map(({ outcome }) => ({ outcome: outcome as Outcome })));
+    // What they may have done, the model will see there, and build on it.
+    if (lost.length > 0)
+      this.#take(
+        lost.map(({ outcome }) => ({ outcome: outcome as Outcome })),
+        isSameSeat ? this.#record(seat) : undefined,
+      );
     if (again.length > 0) await this.#makeCalls(seat, again);
     await this.#writing;
   }
