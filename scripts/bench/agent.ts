@@ -12,6 +12,7 @@ import { givenHome, removeHome, removeServer, type ServerProcess, startServer } 
 import { taskIsSettled, workersAreUp } from '../../test/support/wait-for.ts';
 import { mustRun } from '../demo/command.ts';
 import { atMost, type Measurement, quantile } from './measurement.ts';
+import { cpuMsIfThere, postgresProcesses } from './process-cost.ts';
 
 const TURNS = 30;
 const AT_ONCE = 8;
@@ -60,9 +61,15 @@ export async function measure(cleanUp: AsyncDisposableStack): Promise<Measuremen
   // The first runs pay for code that is compiled and connections that are opened.
   for (let n = 0; n < WARM_UP_RUNS; n++) await run(`warm up ${n}`);
   const alone: Seen[] = [];
+  const cpu = watchCpuTime({
+    server: () => [server.pid],
+    daemon: () => pidsOf(folder, worker.id),
+    postgres: () => postgresProcesses(home),
+  });
   for (let n = 0; n < RUNS; n++) alone.push(await run(`alone ${n}`));
+  const usedMs = cpu();
 
-  const memory = watchMemory(() => [server.pid, daemonOf(folder, worker.id)]);
+  const memory = watchMemory(() => [server.pid, ...pidsOf(folder, worker.id)]);
   const beganMs = performance.now();
   const together = await Promise.all(Array.from({ length: AT_ONCE }, (_, n) => run(`together ${n}`)));
   const togetherMs = performance.now() - beganMs;
@@ -98,6 +105,9 @@ export async function measure(cleanUp: AsyncDisposableStack): Promise<Measuremen
       turnAfterReadMs: after('read'),
       turnAfterShellMs: after('shell'),
       turnAfterEditMs: after('edit'),
+      cpuPerTurnServerMs: usedMs.server / (RUNS * TURNS),
+      cpuPerTurnDaemonMs: usedMs.daemon / (RUNS * TURNS),
+      cpuPerTurnPostgresMs: usedMs.postgres / (RUNS * TURNS),
       firstRequestMs,
       togetherWallMs: togetherMs,
       togetherTurnMs: quantile(
@@ -173,13 +183,34 @@ function isEachABeginningOfTheNext(requests: readonly AskedOfModel[]): boolean {
   });
 }
 
+function pidsOf(folder: string, worker: string): number[] {
+  const daemon = daemonOf(folder, worker);
+  return daemon === undefined ? [] : [daemon];
+}
+
+/** Processor time that groups of processes use from now on, in milliseconds: it says less about what else the machine does. */
+function watchCpuTime<Name extends string>(groups: Record<Name, () => number[]>): () => Record<Name, number> {
+  const look = (): Record<Name, number> =>
+    Object.fromEntries(
+      Object.entries<() => number[]>(groups).map(([name, pids]) => [name, pids().reduce((sum, pid) => sum + cpuMsIfThere(pid), 0)]),
+    ) as Record<Name, number>;
+  const before = look();
+  return () => {
+    const after = look();
+    return Object.fromEntries(Object.keys(groups).map((name) => [name, after[name as Name] - before[name as Name]])) as Record<
+      Name,
+      number
+    >;
+  };
+}
+
 /** @returns when stopped, the most that some processes took together, in bytes: what they share is counted once */
-function watchMemory(pids: () => (number | undefined)[]): { stop(): number } {
+function watchMemory(pids: () => number[]): { stop(): number } {
   let most = 0;
   const look = (): void => {
     most = Math.max(
       most,
-      pids().reduce<number>((sum, pid) => sum + (pid === undefined ? 0 : proportionalBytes(pid)), 0),
+      pids().reduce((sum, pid) => sum + proportionalBytes(pid), 0),
     );
   };
   const timer = setInterval(look, LOOK_AT_MEMORY_EVERY_MS);
