@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import type { Measure, Measurement } from './bench/measurement.ts';
 
 const BENCHES: Record<string, () => Promise<{ measure: Measure }>> = {
+  agent: () => import('./bench/agent.ts'),
   'bare-host': () => import('./bench/bare-host.ts'),
   suite: () => import('./bench/suite.ts'),
   dispatch: () => import('./bench/dispatch.ts'),

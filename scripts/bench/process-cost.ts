@@ -14,14 +14,15 @@ export function cpuMs(pid: number): number {
 /** The share of one processor that each of some processes uses from now on, in percent. */
 export function watchCpu(pids: readonly number[]): () => number {
   const startMs = performance.now();
-  const before = new Map(pids.map((pid) => [pid, tryCpuMs(pid)]));
+  const before = new Map(pids.map((pid) => [pid, cpuMsIfThere(pid)]));
   return () => {
-    const used = pids.reduce((sum, pid) => sum + Math.max(0, tryCpuMs(pid) - (before.get(pid) ?? 0)), 0);
+    const used = pids.reduce((sum, pid) => sum + Math.max(0, cpuMsIfThere(pid) - (before.get(pid) ?? 0)), 0);
     return (used / (performance.now() - startMs)) * 100;
   };
 }
 
-function tryCpuMs(pid: number): number {
+/** The same; 0 once it has ended. */
+export function cpuMsIfThere(pid: number): number {
   try {
     return cpuMs(pid);
   } catch {

@@ -195,7 +195,7 @@ function known(name: string, id: string, home: string): Pick<ChaosWorker, 'name'
 }
 
 /** All at once, as when the power goes: whoever is stopped first cannot record how another one ended. */
-async function killMachine(home: string): Promise<void> {
+export async function killMachine(home: string): Promise<void> {
   const stopped = new Set<number>();
   for (;;) {
     const found = processesAround(home).filter(({ pid }) => !stopped.has(pid));

@@ -41,6 +41,7 @@ export const ERROR_CODES = {
   'checkpoint.failed': { http: 422, retryable: true, exit: 1 },
   'checkpoint.not_found': { http: 404, retryable: false, exit: 2 },
   'checkpoint.refused': { http: 422, retryable: false, exit: 2 },
+  'checkpoint.unchanged': { http: 409, retryable: false, exit: 1 },
   'config.invalid': { http: 400, retryable: false, exit: 2 },
   'database.binaries_missing': { http: 500, retryable: false, exit: 1 },
   'database.folder_closed': { http: 500, retryable: false, exit: 1 },

@@ -1,5 +1,5 @@
 import type { JsonObject } from '@helixcode/llm/model-port';
-import { CodedError } from '@helixcode/protocol/errors';
+import { CodedError, type ErrorCode } from '@helixcode/protocol/errors';
 import { instructionFolders, readInstructions, tellInstructions } from '../context/instructions.ts';
 import { failed, type ToolContext, type ToolOutcome } from './tool.ts';
 import { findTool } from './tool-set.ts';
@@ -35,7 +35,10 @@ async function withInstructions(outcome: ToolOutcome, { workspace, instructedFol
   return { ...outcome, text: [outcome.text, ...texts].join('\n\n'), instructedFolders: folders };
 }
 
-/** What the workspace refuses has changed nothing; that it failed says nothing of what it did before. */
+/** What says nothing of what was done before it. */
+const NO_REFUSALS: readonly ErrorCode[] = ['workspace.failed', 'workspace.setup_failed', 'workspace.gone', 'workspace.command_lost'];
+
+/** What the workspace refuses has changed nothing; that it failed, or is gone, says nothing of what it did before. */
 function isRefusal({ code }: CodedError): boolean {
-  return code !== 'workspace.failed' && code !== 'workspace.setup_failed';
+  return !NO_REFUSALS.includes(code);
 }

@@ -11,6 +11,16 @@ export const checkpointLimits = z.object({
 });
 export type CheckpointLimits = z.infer<typeof checkpointLimits>;
 
+/** What is asked for. */
+export const snapshotOrder = z.object({
+  /** Comes back with the snapshot, or with the reason why there is none. */
+  request: z.string(),
+  limits: checkpointLimits,
+  /** Hash of a tree: a checkout that holds just that is not brought; `unrecorded` says `checkpoint.unchanged`. */
+  known: z.string().optional(),
+});
+export type SnapshotOrder = z.infer<typeof snapshotOrder>;
+
 /** Who wanted a checkpoint: somebody (`asked`), the clock (`interval`), or an attempt that did not end well (`end`). */
 export const CHECKPOINT_CAUSES = ['asked', 'interval', 'end'] as const;
 export type CheckpointCause = (typeof CHECKPOINT_CAUSES)[number];

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CodedError } from '../errors.ts';
 import { machineFacts, workerLoad } from './capabilities.ts';
-import { checkpointLimits } from './checkpoint.ts';
+import { snapshotOrder } from './checkpoint.ts';
 import { jobReport, jobSpec } from './job.ts';
 import { tidied, tidyLimits } from './tidy.ts';
 
@@ -37,7 +37,7 @@ export const serverMessage = z.discriminatedUnion('t', [
   z.object({ t: z.literal('cancel'), attempt: z.string(), graceMs: z.number().int() }),
   z.object({ t: z.literal('forget'), attempt: z.string() }),
   /** Take a snapshot of the checkout now, while the job runs on; it comes by a tunnel, or `unrecorded` says why not. */
-  z.object({ t: z.literal('checkpoint'), attempt: z.string(), request: z.string(), limits: checkpointLimits }),
+  z.object({ t: z.literal('checkpoint'), attempt: z.string(), ...snapshotOrder.shape }),
   z.object({ t: z.literal('probe') }),
   /** Remove what is kept for later jobs beyond the limits, or only count it; `tidied` answers. */
   z.object({ t: z.literal('tidy'), request: z.string(), limits: tidyLimits, dryRun: z.boolean() }),

@@ -28,7 +28,7 @@ export interface AgentDeps extends TaskContext {
   gateway: ModelGateway;
   providers: Pick<ModelProviders, 'target'>;
   notary: Pick<Notary, 'receiptOf'>;
-  checkpoints: Pick<Checkpoints, 'take'>;
+  checkpoints: Pick<Checkpoints, 'takeOfAttempt' | 'takeWritten'>;
   merges: MergeQueues;
   mirrors: Mirrors;
   projectFiles(project: ProjectId, commit: string): Promise<ProjectFiles>;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Conversation, Ending } from '@helixcode/agent/conversation';
 import { nextStep, type ReadyCall, type Step } from '@helixcode/agent/loop';
 import { decideCall } from '@helixcode/agent/permission/decide-call';
@@ -20,10 +21,15 @@ import { findSession, type NewEntry, type SessionCheckpoint, type SessionRow } f
 import { SPAWNED } from './start-session.ts';
 import { hostOf } from './task-host.ts';
 import { gatherEvidence } from './verify.ts';
+import { Written, type WrittenFile } from './written.ts';
 
 /** What is waited for is looked at so often where nothing is told of it. */
 const LOOK_EVERY_MS = 2_000;
 const QUESTION_CHARACTERS = 2_000;
+/** A worker that is out of reach, or begins anew, is asked for the files again. */
+const RECORD_AGAIN_MS = 100;
+/** Files that cannot be recorded for so long, although they are there, end the work. */
+const RECORDED_WITHIN_MS = 300_000;
 
 type Unclocked = Outcome extends infer One ? (One extends { atMs: number } ? Omit<One, 'atMs'> : never) : never;
 
@@ -51,6 +57,10 @@ export class AgentRun {
   #session: SessionRow;
   #standing: Standing;
   #knownSeat: Seat | undefined;
+  /** Its worker says that there is nothing of it. */
+  #gone: Seat['attempt'] | undefined;
+  /** The checkpoint that its files were at when nothing but calls could have changed them since. */
+  #recorded: { attempt: Seat['attempt']; number: number } | undefined;
   #opened: { attempt: Seat['attempt']; files: SeatFiles } | undefined;
   /** Somebody else wrote in between: the next step is decided from the books. */
   #isOvertaken = false;
@@ -85,8 +95,14 @@ export class AgentRun {
       onProgress({ phase: phaseOf(step), done: conversation.turns, total: 0 });
       if (step.do === 'done') {
         if (await this.#isOnTheBooks()) return { ending: step.ending, checkpoint: this.#standing.checkpoint };
-      } else await this.#do(step);
+      } else await this.#do(step).catch((error: unknown) => this.#leaveSeat(error));
     }
+  }
+
+  /** Where the files are gone, it goes on from the books, elsewhere. @throws whatever else it was */
+  #leaveSeat(error: unknown): void {
+    if (!(error instanceof SeatLost)) throw error;
+    this.#isBroken = true;
   }
 
   async #do(step: Exclude<Step, { do: 'done' }>): Promise<void> {
@@ -154,7 +170,11 @@ export class AgentRun {
   async #runTools(calls: readonly ReadyCall[]): Promise<void> {
     const seat = await this.#seat();
     this.#take([{ outcome: { type: 'tools_started', callIds: calls.map(({ callId }) => callId) }, facts: { attempt: seat.attempt } }]);
-    if (await this.#isWritten()) await this.#makeCalls(seat, calls);
+    const isWritten = this.#isWritten();
+    // A look changes nothing: it need not be on the books before it is taken, only before anything follows from it.
+    const isLook = calls.every(({ tool }) => findTool(tool)?.effect === 'read');
+    if (isLook || (await isWritten)) await this.#makeCalls(seat, calls);
+    await isWritten;
   }
 
   /** Makes calls that are written down as begun, and writes down what they gave. */
@@ -168,12 +188,13 @@ export class AgentRun {
       isPlanning: conversation.settings.mode === 'plan',
       signal: this.#signal,
     };
+    const written = new Written();
     const outcomes = await Promise.all(
       calls.map(async (call): Promise<Unclocked> => {
         try {
           const refusal = await this.#refusalOf(call, seat, files.root);
           if (refusal) return { type: 'tool_finished', callId: call.callId, outcome: refusal };
-          const workspace = unhurried(files.forCall(call.callId));
+          const workspace = written.through(unhurried(files.forCall(call.callId)));
           const { task, session } = around;
           const host = hostOf(
             { deps: this.#deps, task, session, bell: this.#bell, workspace, record: () => this.#record(seat) },
@@ -182,15 +203,17 @@ export class AgentRun {
           const outcome = await orLeave(runCall(call, { ...context, workspace, host }), this.#signal);
           return { type: 'tool_finished', callId: call.callId, outcome };
         } catch (error) {
+          if (isGone(error)) this.#gone = seat.attempt;
           return this.#withoutOutcome(call, error);
         }
       }),
     );
     const mayHaveChanged = calls.some(({ tool }) => tool === 'spawn' || ['write', 'run'].includes(findTool(tool)?.effect ?? ''));
-    if (!mayHaveChanged) return this.#take(outcomes.map((outcome) => ({ outcome })));
+    const isKnown = calls.every(({ tool }) => findTool(tool)?.effect === 'write') && outcomes.every(({ type }) => type === 'tool_finished');
+    if (!mayHaveChanged || (isKnown && written.isNothing)) return this.#take(outcomes.map((outcome) => ({ outcome })));
     this.#take(
       outcomes.map((outcome) => ({ outcome })),
-      this.#record(seat),
+      isKnown && written.files ? this.#recordWritten(seat, written.files) : this.#record(seat),
     );
   }
 
@@ -246,11 +269,16 @@ export class AgentRun {
       else {
         const why = isSameSeat
           ? 'the server ended while it was made'
-          : 'the worker it was made on was lost; the files are as they were before it';
+          : 'the worker it was made on was lost; the files are as they were last recorded, before it or while it was made';
         lost.push({ outcome: clocked({ type: 'tool_unknown', callId: call.callId, why }) });
       }
     }
-    if (lost.length > 0) this.#take(lost.map(({ outcome }) => ({ outcome: outcome as Outcome })));
+    // What they may have done, the model will see there, and build on it.
+    if (lost.length > 0)
+      this.#take(
+        lost.map(({ outcome }) => ({ outcome: outcome as Outcome })),
+        isSameSeat ? this.#record(seat) : undefined,
+      );
     if (again.length > 0) await this.#makeCalls(seat, again);
     await this.#writing;
   }
@@ -295,8 +323,14 @@ export class AgentRun {
   }
 
   async #filesOf(seat: Seat): Promise<SeatFiles> {
-    if (this.#opened?.attempt !== seat.attempt)
-      this.#opened = { attempt: seat.attempt, files: await orLeave(this.#deps.openSeat(seat, this.#signal), this.#signal) };
+    if (this.#opened?.attempt !== seat.attempt) {
+      const opening = this.#deps.openSeat(seat, this.#signal).catch((error: unknown) => {
+        if (!isGone(error)) throw error;
+        this.#gone = seat.attempt;
+        throw new SeatLost('the worker was lost before its files were opened');
+      });
+      this.#opened = { attempt: seat.attempt, files: await orLeave(opening, this.#signal) };
+    }
     return this.#opened.files;
   }
 
@@ -310,7 +344,10 @@ export class AgentRun {
     for (;;) {
       this.#signal.throwIfAborted();
       this.#knownSeat ??= await findSeat(this.#deps.db, this.#task.id);
-      if (this.#knownSeat) return this.#knownSeat;
+      if (this.#knownSeat && this.#knownSeat.attempt !== this.#gone) return this.#knownSeat;
+      // The books learn of it too, in a moment.
+      this.#gone = undefined;
+      this.#knownSeat = undefined;
       const leaf = await findSeatTask(this.#deps.db, this.#task.id);
       if (leaf?.state === 'failed' || leaf?.state === 'cancelled')
         throw CodedError.fromFact(leaf.failure ?? { code: 'job.lost', message: 'the workspace of the agent is gone' });
@@ -318,16 +355,43 @@ export class AgentRun {
     }
   }
 
-  /** Records the files as they are. @throws SeatLost */
-  async #record(seat: Seat): Promise<SessionCheckpoint & { commit: string }> {
+  /** Records files that were just written, and nothing else with them. @throws SeatLost */
+  async #recordWritten(seat: Seat, files: readonly WrittenFile[]): Promise<SessionCheckpoint> {
+    const last = this.#recorded;
+    this.#recorded = undefined;
+    if (last?.attempt !== seat.attempt) return this.#record(seat);
     try {
-      const [taken] = await this.#deps.checkpoints.take(seat.task, undefined);
-      if (taken) return { task: seat.task, number: taken.number, commit: taken.commit };
+      const taken = await this.#deps.checkpoints.takeWritten(seat.attempt, last.number, files);
+      return taken ? this.#noteRecorded(seat, taken) : this.#record(seat);
     } catch (error) {
-      if (!(error instanceof CodedError) || error.code === 'database.unavailable') throw error;
-      this.#deps.log.info({ err: error, task: this.#task.id }, 'the files of an agent could not be recorded');
+      if (!(error instanceof CodedError) || error.code !== 'checkpoint.refused') throw error;
+      throw new SeatLost('the worker was lost before the files were recorded');
     }
-    throw new SeatLost('the worker was lost before the files were recorded');
+  }
+
+  #noteRecorded({ task, attempt }: Seat, { number, commit }: { number: number; commit: string }): SessionCheckpoint & { commit: string } {
+    this.#recorded = { attempt, number };
+    return { task, number, commit };
+  }
+
+  /** Records the files as they are there, and nowhere else. @throws SeatLost once the files are not there any more */
+  async #record(seat: Seat): Promise<SessionCheckpoint & { commit: string }> {
+    const { attempt } = seat;
+    const since = this.#recorded?.attempt === attempt ? this.#recorded.number : undefined;
+    this.#recorded = undefined;
+    for (const untilMs = performance.now() + RECORDED_WITHIN_MS; ; ) {
+      try {
+        return this.#noteRecorded(seat, await this.#deps.checkpoints.takeOfAttempt({ attempt, since }));
+      } catch (error) {
+        if (!(error instanceof CodedError) || error.code === 'database.unavailable') throw error;
+        this.#deps.log.info({ err: error, task: this.#task.id }, 'the files of an agent could not be recorded');
+        this.#signal.throwIfAborted();
+        if ((await findSeat(this.#deps.db, this.#task.id))?.attempt !== attempt)
+          throw new SeatLost('the worker was lost before the files were recorded');
+        if (performance.now() > untilMs) throw error;
+      }
+      await sleep(RECORD_AGAIN_MS, undefined, { ref: false });
+    }
   }
 
   /**
@@ -391,6 +455,7 @@ export class AgentRun {
 
   async #readAgain(): Promise<void> {
     await this.#writing;
+    this.#recorded = undefined;
     this.#queue.length = 0;
     this.#knownSeat = undefined;
     const session = await findSession(this.#deps.db, this.#session.id);
@@ -400,6 +465,11 @@ export class AgentRun {
     this.#isBroken = false;
     this.#isOvertaken = false;
   }
+}
+
+/** The checkout is not there any more, or not to be asked. */
+function isGone(error: unknown): boolean {
+  return error instanceof CodedError && error.code === 'workspace.gone';
 }
 
 /** Commands outlive who drives: another one attaches to them. What ends them is the end of their seat. */

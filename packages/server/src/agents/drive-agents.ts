@@ -61,13 +61,17 @@ export function createAgents(deps: AgentDeps): Agents {
         if (plan === undefined) return { outcome: { state: 'completed', result: await resultOf(deps, session, end) } };
         await releaseSeat(deps, task);
         return endOfPlan(deps, session, plan, await carryOut({ deps, task, session, bell, signal }, plan, progress.say));
+      } catch (error) {
+        // Only what was asked to leave rests; whatever else ended the work is a failure, and told as one.
+        if (error instanceof NotDriven || signal.aborted) return { lookAgainMs: REST_MS };
+        throw error;
       } finally {
         over.abort(new NotDriven('the run is over'));
         progress.stop();
         await hearing;
       }
     } catch (error) {
-      if (error instanceof NotDriven || signal.aborted) return { lookAgainMs: REST_MS };
+      if (error instanceof NotDriven || stopping.signal.aborted) return { lookAgainMs: REST_MS };
       throw error;
     }
   }

@@ -12,6 +12,9 @@ import { type AccountRow, type NewRequest, readAccounts, reserveRequest } from '
  */
 export async function reserveCall(db: Db, request: NewRequest, budgets: readonly Budget[]): Promise<void> {
   if (!request.isPriced && budgets.some(({ capNanoUsd }) => capNanoUsd !== undefined)) throw priceUnknown(request, budgets);
+  // Where nothing has a limit everything has room: there is nothing to undo.
+  if (budgets.every(({ capNanoUsd, capTokens }) => capNanoUsd === undefined && capTokens === undefined))
+    return void (await reserveRequest(db, request, budgets));
   await db.tx(async (tx) => {
     const held = await reserveRequest(tx, request, budgets);
     if (held.length === budgets.length) return;

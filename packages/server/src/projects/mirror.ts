@@ -20,6 +20,8 @@ export const SNAPSHOT_REFS = 'refs/helix/snapshots';
 /** A client leaves out of a bundle what these have; further back than so many refs nobody starts. */
 const MAX_TIPS = 2_000;
 const BEING_MADE = '.new-';
+/** To look whether a repository wants to be tidied costs as much as many a change of it. */
+const TIDY_EVERY_CHANGES = 10;
 
 /** The bare repository that the server keeps of each project, from which workers fetch: `<folder>/<project>.git`. */
 export interface Mirrors {
@@ -59,6 +61,7 @@ export function createMirrors(folder: string, { owner = '' }: { owner?: string }
   }
   const git = createGit(folder);
   const queues = new Map<ProjectId, Promise<unknown>>();
+  const changes = new Map<ProjectId, number>();
 
   let holders = 0;
 
@@ -66,7 +69,9 @@ export function createMirrors(folder: string, { owner = '' }: { owner?: string }
 
   const exclusively: Mirrors['exclusively'] = (project, change) => {
     const turn = (queues.get(project) ?? Promise.resolve()).then(change);
-    const end = turn.catch(() => {}).then(() => tidy(git, folderOf(project)));
+    const changed = (changes.get(project) ?? 0) + 1;
+    changes.set(project, changed % TIDY_EVERY_CHANGES);
+    const end = turn.catch(() => {}).then(() => (changed === TIDY_EVERY_CHANGES ? tidy(git, folderOf(project)) : undefined));
     queues.set(project, end);
     void end.then(() => queues.get(project) === end && queues.delete(project));
     return turn;

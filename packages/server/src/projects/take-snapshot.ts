@@ -64,14 +64,25 @@ async function unbundle(mirrors: Mirrors, gitDir: string, waiting: string, file:
       throw refused(commit, `${reason}: ${error.reason}`, error);
     }
   };
-  const heads = await run('it is no git bundle', 'bundle', 'list-heads', file);
+  const bundle = (word: string, ...more: string[]): string[] => ['bundle', word, ...more, file];
+  let heads: string;
+  try {
+    // Says what it holds, and looks first whether the project has what it builds on.
+    heads = await run('it is damaged', ...bundle('unbundle'));
+  } catch (error) {
+    await run('it is no git bundle', ...bundle('list-heads'));
+    await run('it builds on commits that the project does not have', ...bundle('verify', '--quiet'));
+    throw error;
+  }
   if (!heads.split('\n').some((line) => line.startsWith(`${commit} `))) throw refused(commit, 'it does not hold that commit');
-  await run('it builds on commits that the project does not have', 'bundle', 'verify', '--quiet', file);
-  await run('it is damaged', 'bundle', 'unbundle', file);
-  const type = await run('it does not hold that commit', 'cat-file', '-t', commit);
-  if (type !== 'commit') throw refused(commit, `${commit} is a ${type}`);
-  // Walks everything that is new, down to the existence of each file.
-  await run('it is incomplete', 'rev-list', '--objects', '--quiet', commit, '--not', '--all');
+  try {
+    // Walks everything that is new, down to the existence of each file.
+    await run('it is incomplete', 'rev-list', '--objects', '--quiet', `${commit}^{commit}`, '--not', '--all');
+  } catch (error) {
+    const type = await run('it does not hold that commit', 'cat-file', '-t', commit);
+    if (type !== 'commit') throw refused(commit, `${commit} is a ${type}`);
+    throw error;
+  }
 }
 
 /** Git takes a pack for whole as soon as its index is there, so that comes last. */

@@ -68,6 +68,16 @@ export async function nextCheckpointNumber(db: Db, task: TaskId): Promise<number
   return rows[0]?.number ?? 1;
 }
 
+/** One whose files are kept. */
+export async function findCheckpoint(db: Db, task: TaskId, number: number): Promise<CheckpointRow | undefined> {
+  const { rows } = await db.query<CheckpointRow>(
+    `select c.*, a.number as attempt from task_checkpoints c join task_attempts a on a.id = c.attempt_id
+      where c.task_id = $1 and c.number = $2 and c.dropped_at is null`,
+    [task, number],
+  );
+  return rows[0];
+}
+
 /** Writes a checkpoint down, if its attempt still counts. */
 export async function insertCheckpoint(
   db: Db,
@@ -109,15 +119,19 @@ export async function beginNextAt(db: Db, attempt: AttemptId, point: RestorePoin
   );
 }
 
-/** Gives up the oldest automatic checkpoints beyond `keep`, but never the one where the next attempt begins. */
-export async function dropOldest(db: Db, task: TaskId, keep: number): Promise<void> {
-  await db.query(
+/**
+ * Gives up the oldest automatic checkpoints beyond `keep`, but never the one where the next attempt begins.
+ * @returns whether there were any
+ */
+export async function dropOldest(db: Db, task: TaskId, keep: number): Promise<boolean> {
+  const { rowCount } = await db.query(
     `update task_checkpoints c set dropped_at = now()
        from (select number from task_checkpoints where task_id = $1 and cause <> 'asked' and dropped_at is null
               order by number desc offset $2) old, distributed_tasks t
       where c.task_id = $1 and c.number = old.number and t.id = $1 and c.number is distinct from (t.restore->>'number')::int`,
     [task, keep],
   );
+  return rowCount > 0;
 }
 
 /** Numbers whose files are to be kept. */

@@ -1,17 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CheckpointView } from '@helixcode/protocol/api/views';
 import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
-import type { AttemptId, ServerId, TaskId } from '@helixcode/protocol/ids';
+import type { AttemptId, ProjectId, ServerId, TaskId } from '@helixcode/protocol/ids';
 import { checkpointPolicy, type TaskPolicy } from '@helixcode/protocol/task/task-spec';
 import { type CheckpointHeader, type CheckpointLimits, checkpointHeader } from '@helixcode/protocol/worker/checkpoint';
 import { appendEvents } from '../events/event-log.ts';
-import type { CheckpointRefs } from '../projects/checkpoint-refs.ts';
+import type { CheckpointRefs, WrittenOver } from '../projects/checkpoint-refs.ts';
 import type { WorkerServices } from '../workers/job-book.ts';
 import {
   beginNextAt,
   type CheckpointRow,
   dropOldest,
+  findCheckpoint,
   findLiveAttempt,
   insertCheckpoint,
   listCheckpoints,
@@ -27,6 +29,8 @@ import { getTask } from './task-sql.ts';
 const HEADER_LIMIT_BYTES = 1024 * 1024;
 /** How long a snapshot may be on its way after it was taken. */
 const TRAVEL_MS = 30_000;
+/** While its worker is out of reach, it is looked this often whether it is back. */
+const LOOK_AGAIN_MS = 200;
 /** A bundle holds compressed files and what git says of them; of files that do not compress it is a little larger. */
 const BUNDLE_SLACK_BYTES = 16 * 1024 * 1024;
 
@@ -37,14 +41,25 @@ export interface Checkpoints extends Pick<WorkerServices, 'storeCheckpoint' | 'm
    */
   take(task: TaskId, name: string | undefined): Promise<CheckpointView[]>;
   list(task: TaskId): Promise<CheckpointView[]>;
-  /** The same of one attempt on a worker that this server holds, for another server. */
+  /** The same of one attempt, wherever it is. */
   takeOfAttempt(request: CheckpointRequest): Promise<CheckpointView>;
+  /**
+   * Records files that somebody has just written into the checkout of an attempt, without asking its worker: for those who know that all else is as it was at a
+   * checkpoint.
+   *
+   * @param since number of that checkpoint
+   * @returns `undefined` when that takes a look at the checkout: one of the files is new, or no plain file
+   * @throws CodedError `checkpoint.refused`
+   */
+  takeWritten(attempt: AttemptId, since: number, writes: WrittenOver['writes']): Promise<CheckpointView | undefined>;
 }
 
 /** What one server asks of the one that holds the worker. */
 export interface CheckpointRequest {
   attempt: AttemptId;
   name?: string | undefined;
+  /** Number of a checkpoint of its task: where nothing has changed since, it is given again. */
+  since?: number | undefined;
 }
 
 interface Asked {
@@ -63,11 +78,23 @@ export function createCheckpoints(
   /** Checkpoints of one task get their numbers one after the other. */
   const underWay = new Map<TaskId, Promise<unknown>>();
 
-  async function takeOne(attempt: RecordableAttempt, name: string | undefined): Promise<CheckpointView> {
+  function inTurn<T>(task: TaskId, work: () => Promise<T>): Promise<T> {
+    const result = (underWay.get(task) ?? Promise.resolve()).then(work);
+    const done = result.catch(() => {});
+    underWay.set(task, done);
+    void done.then(() => underWay.get(task) === done && underWay.delete(task));
+    return result;
+  }
+
+  async function takeOne(attempt: RecordableAttempt, { name, since }: Pick<CheckpointRequest, 'name' | 'since'>): Promise<CheckpointView> {
     const limits = limitsOf(attempt.policy);
+    const elsewhere = (holder: ServerId): Promise<CheckpointView> | undefined =>
+      context.ask?.(holder, { attempt: attempt.id, name, since }, limits.maxMs + TRAVEL_MS) as Promise<CheckpointView> | undefined;
     const holder = pool.holderOf(attempt.worker_id);
     // The request travels over its link, and so does the checkpoint.
-    if (holder) return (await context.ask?.(holder, { attempt: attempt.id, name }, limits.maxMs + TRAVEL_MS)) as CheckpointView;
+    if (holder) return (await elsewhere(holder)) as CheckpointView;
+    const last = since === undefined ? undefined : await findCheckpoint(db, attempt.task_id, since);
+    const known = last && attempt.project_id !== null ? await refs.treeOf(attempt.project_id, last.commit_hash) : undefined;
     const request = randomUUID();
     const answer = Promise.withResolvers<CheckpointRow>();
     asked.set(request, { name, answer });
@@ -81,12 +108,27 @@ export function createCheckpoints(
         ),
       limits.maxMs + TRAVEL_MS,
     );
+    // It may be refused while nobody waits for it.
+    answer.promise.catch(() => {});
     try {
-      if (!pool.checkpoint(attempt.worker_id, attempt.id, request, limits))
-        throw new CodedError('checkpoint.failed', `the worker of ${attempt.task_name} is out of reach`, {
-          next: `helix tasks show ${attempt.task_id}`,
-        });
-      return viewCheckpoint(await answer.promise);
+      for (let isAsked = false; ; isAsked = true) {
+        const linkOver = pool.checkpoint(attempt.worker_id, attempt.id, { request, limits, ...(known !== undefined && { known }) });
+        if (!linkOver && !isAsked)
+          throw new CodedError('checkpoint.failed', `the worker of ${attempt.task_name} is out of reach`, {
+            next: `helix tasks show ${attempt.task_id}`,
+          });
+        const row = await Promise.race([answer.promise, linkOver ?? sleep(LOOK_AGAIN_MS, undefined, { ref: false })]);
+        if (row) return viewCheckpoint(row);
+        // The worker brings it over its next link, unless what was to bring it ended: then it has to be asked again.
+        if (!(await findLiveAttempt(db, attempt.id))) throw noLongerWanted(attempt.id);
+        const now = pool.holderOf(attempt.worker_id);
+        if (now) return (await elsewhere(now)) as CheckpointView;
+      }
+    } catch (error) {
+      if (!last || !(error instanceof CodedError) || error.code !== 'checkpoint.unchanged') throw error;
+      // The clock may have recorded what was there in between.
+      await beginNextAt(db, attempt.id, { number: last.number, commit: last.commit_hash }, 'asked');
+      return viewCheckpoint(last);
     } finally {
       clearTimeout(timer);
       asked.delete(request);
@@ -99,11 +141,22 @@ export function createCheckpoints(
     const number = await nextCheckpointNumber(db, task);
     await refs.keep(project, task, number, header.commit, bundle, limitsOf(policy).maxBytes + BUNDLE_SLACK_BYTES);
     const name = header.request === undefined ? undefined : asked.get(header.request)?.name;
+    return book(attempt, project, { ...header, number, name });
+  }
+
+  async function book(
+    attempt: RecordableAttempt,
+    project: ProjectId,
+    checkpoint: Omit<CheckpointHeader, 'request'> & { number: number; name: string | undefined },
+  ): Promise<CheckpointRow> {
+    const { task_id: task, policy } = attempt;
+    const { number, name, ...header } = checkpoint;
+    let isLess = false;
     const row = await db.tx(async (tx) => {
-      const inserted = await insertCheckpoint(tx, attempt.id, { ...header, number, name });
+      const inserted = await insertCheckpoint(tx, attempt.id, checkpoint);
       if (!inserted) return undefined;
       await beginNextAt(tx, attempt.id, { number, commit: header.commit }, header.cause);
-      await dropOldest(tx, task, keepOf(policy));
+      isLess = await dropOldest(tx, task, keepOf(policy));
       await appendEvents(tx, [
         {
           root: attempt.root_id,
@@ -122,7 +175,7 @@ export function createCheckpoints(
       ]);
       return inserted;
     });
-    await refs.retain(project, task, await listKeptNumbers(db, task));
+    if (isLess || !row) await refs.retain(project, task, await listKeptNumbers(db, task));
     if (!row) throw noLongerWanted(attempt.id);
     context.wakeEvents();
     return row;
@@ -135,13 +188,39 @@ export function createCheckpoints(
       const newest = [...new Map(live.toReversed().map((attempt) => [attempt.task_id, attempt])).values()];
       const recordable = newest.filter((attempt) => attempt.state === 'running' && attempt.job.workspace);
       if (recordable.length === 0) throw nothingToRecord(task, newest);
-      return Promise.all(recordable.map((attempt) => takeOne(attempt, name)));
+      return Promise.all(recordable.map((attempt) => takeOne(attempt, { name })));
     },
 
-    async takeOfAttempt({ attempt: id, name }) {
+    async takeOfAttempt({ attempt: id, name, since }) {
       const attempt = await findLiveAttempt(db, id);
       if (!attempt) throw noLongerWanted(id);
-      return takeOne(attempt, name);
+      return takeOne(attempt, { name, since });
+    },
+
+    async takeWritten(id, since, writes) {
+      const attempt = await findLiveAttempt(db, id);
+      if (!attempt || attempt.project_id === null) throw noLongerWanted(id);
+      const { task_id: task, project_id: project, job } = attempt;
+      const base = job.workspace?.commit;
+      if (base === undefined) throw nothingToRecord({ id: task, name: attempt.task_name, state: attempt.state }, [attempt]);
+      return inTurn(task, async () => {
+        const beganMs = performance.now();
+        const [last, number] = await Promise.all([findCheckpoint(db, task, since), nextCheckpointNumber(db, task)]);
+        const made = last && (await refs.keepWritten(project, task, number, { onto: last.commit_hash, base, writes }));
+        if (!made) return undefined;
+        const row = await book(attempt, project, {
+          cause: 'asked',
+          commit: made.commit,
+          files: last.files + made.newlyChanged,
+          bundleBytes: 0,
+          tookMs: Math.round(performance.now() - beganMs),
+          leftOut: last.left_out,
+          leftOutCount: last.left_out_count,
+          number,
+          name: undefined,
+        });
+        return viewCheckpoint(row);
+      });
     },
 
     async list(id) {
@@ -155,12 +234,7 @@ export function createCheckpoints(
       try {
         const attempt = await findLiveAttempt(db, id);
         if (!attempt || attempt.worker_id !== worker) throw noLongerWanted(id);
-        const before = underWay.get(attempt.task_id) ?? Promise.resolve();
-        const kept = before.then(() => keep(attempt, header, content));
-        const done = kept.catch(() => {});
-        underWay.set(attempt.task_id, done);
-        void done.then(() => underWay.get(attempt.task_id) === done && underWay.delete(attempt.task_id));
-        const row = await kept;
+        const row = await inTurn(attempt.task_id, () => keep(attempt, header, content));
         request?.answer.resolve(row);
       } catch (error) {
         if (!(error instanceof CodedError)) context.log.error({ err: error, attempt: id }, 'a checkpoint could not be kept');

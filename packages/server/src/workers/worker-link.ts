@@ -4,7 +4,7 @@ import { CodedError, type ErrorFact, isErrorCode } from '@helixcode/protocol/err
 import type { AttemptId, WorkerId } from '@helixcode/protocol/ids';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { MachineFacts, WorkerLoad } from '@helixcode/protocol/worker/capabilities';
-import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
+import type { SnapshotOrder } from '@helixcode/protocol/worker/checkpoint';
 import {
   CHANNEL_WINDOW_BYTES,
   type Frame,
@@ -70,7 +70,8 @@ export interface LinkEars {
 export interface WorkerLink {
   assign(attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   cancel(attempt: AttemptId, graceMs: number): void;
-  checkpoint(attempt: AttemptId, request: string, limits: CheckpointLimits): void;
+  /** @returns what resolves when this link is over */
+  checkpoint(attempt: AttemptId, order: SnapshotOrder): Promise<void>;
   /** Asks for the removal of what is kept there beyond the limits. @throws CodedError `worker.link_lost` */
   tidy(limits: TidyLimits, dryRun: boolean): Promise<Tidied[]>;
   /**
@@ -130,6 +131,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
   let nextChannel = 2;
   let isWelcome = false;
   let isClosed = false;
+  const over = Promise.withResolvers<void>();
   let hasHeard = true;
   let heardAtMs = performance.now();
   let missedBeats = 0;
@@ -607,6 +609,7 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     for (const answer of tidying.values()) answer.reject(error);
     for (const { answer } of working.values()) answer.resolve(undefined);
     working.clear();
+    over.resolve();
     stream.destroy();
     ears.onClose(error);
   }
@@ -618,7 +621,10 @@ export function openWorkerLink(stream: Duplex, context: LinkContext, ears: LinkE
     cancel(attempt, graceMs) {
       if (isWelcome && !isClosed) sendCancel(attempt, graceMs);
     },
-    checkpoint: (attempt, request, limits) => frames.send({ t: 'checkpoint', attempt, request, limits }),
+    checkpoint(attempt, order) {
+      if (!isClosed) frames.send({ t: 'checkpoint', attempt, ...order });
+      return over.promise;
+    },
     async tidy(limits, dryRun) {
       if (isClosed) throw new CodedError('worker.link_lost', `the link to ${workerName} is over`);
       const request = randomUUID();

@@ -1,6 +1,6 @@
 import type { AttemptId, ServerId, WorkerId } from '@helixcode/protocol/ids';
 import type { WorkerLoad } from '@helixcode/protocol/worker/capabilities';
-import type { CheckpointLimits } from '@helixcode/protocol/worker/checkpoint';
+import type { SnapshotOrder } from '@helixcode/protocol/worker/checkpoint';
 import type { JobSpec } from '@helixcode/protocol/worker/job';
 import type { WorkerAdmission, WorkerState } from '@helixcode/protocol/worker/worker-state';
 import type { WorkspaceOp, WorkspaceReply } from '@helixcode/protocol/worker/workspace';
@@ -35,8 +35,8 @@ export interface WorkerPool {
   assign(worker: WorkerId, attempt: AttemptId, spec: JobSpec, secrets: Record<string, string>): void;
   /** Asks the worker to stop the job; safe to repeat. */
   cancel(worker: WorkerId, attempt: AttemptId, graceMs: number): void;
-  /** Asks for a checkpoint of a running job. @returns whether there was a link to ask over */
-  checkpoint(worker: WorkerId, attempt: AttemptId, request: string, limits: CheckpointLimits): boolean;
+  /** Asks for a checkpoint of a running job. @returns what resolves when the link it was asked over is over; `undefined` where there is none */
+  checkpoint(worker: WorkerId, attempt: AttemptId, order: SnapshotOrder): Promise<void> | undefined;
   /**
    * Asks for work in the checkout of a running job, over whichever link and server reaches the worker, and again when that
    * breaks on the way: all of it may be asked for more than once.

@@ -665,11 +665,7 @@ export function createWorkerRegistry(options: RegistryOptions): WorkerRegistry {
     },
     work: (worker, attempt, op, signal) => asker.ask(worker, attempt, op, signal),
     silentMs: (worker) => supervisors.get(worker)?.silentMs ?? 0,
-    checkpoint(worker, attempt, request, limits) {
-      const link = supervisors.get(worker)?.link;
-      link?.checkpoint(attempt, request, limits);
-      return link !== undefined;
-    },
+    checkpoint: (worker, attempt, order) => supervisors.get(worker)?.link?.checkpoint(attempt, order),
     onChange: (listener) => void listeners.push(listener),
   };
   return registry;

@@ -125,7 +125,7 @@ export async function givenCrashingServer({ db, url }: TestDatabase): Promise<Cr
         if (job && !crashable.isDead && isReachable(worker)) job.isStopping = true;
       },
       holderOf: () => undefined,
-      checkpoint: () => false,
+      checkpoint: () => undefined,
       work: () => Promise.reject(new Error('no work in checkouts was expected')),
       silentMs: (worker) => silent.get(worker) ?? 0,
       onChange: (listener) => void listeners.push(listener),
@@ -158,6 +158,8 @@ export async function givenCrashingServer({ db, url }: TestDatabase): Promise<Cr
     const context: SilenceContext = { ...engine.context, nameOfWorker: nameOf, lostAfterMs: LOST_AFTER_MS };
     const refs = {
       keep: async (_project: ProjectId, _task: string, _number: number, _commit: string, bundle: Readable) => void bundle.resume(),
+      keepWritten: async () => undefined,
+      treeOf: async () => undefined,
       retain: async () => {},
     };
     return {

@@ -28,7 +28,7 @@ export function givenRecordingPool(): RecordingPool {
       for (const wake of waiting.splice(0)) wake();
     },
     cancel: (worker, attempt) => void pool.cancelled.push({ worker, attempt }),
-    checkpoint: () => false,
+    checkpoint: () => undefined,
     work: () => Promise.reject(new Error('no work in checkouts was expected')),
     silentMs: (worker) => pool.silent.get(worker) ?? 0,
     silent: new Map(),

@@ -3,7 +3,7 @@ import { CodedError, type ErrorFact } from '@helixcode/protocol/errors';
 import { isOver } from '@helixcode/protocol/task/attempt-state';
 import type { JobReport, JobSpec } from '@helixcode/protocol/worker/job';
 import { diskFullError, isDiskFull } from '../home/disk-space.ts';
-import type { CheckpointOrder } from '../workspace/checkpoints.ts';
+import type { CheckpointOrder, Recorded } from '../workspace/checkpoints.ts';
 import { OneAtATime } from '../workspace/one-at-a-time.ts';
 import type { JobFolder, StopOrder } from './job-folder.ts';
 import { isOwedCheckpoint, reportJob } from './job-state.ts';
@@ -33,10 +33,10 @@ export interface JobWorkspaces {
   recordCheckpoint(
     folder: JobFolder,
     spec: JobSpec,
-    known: string | undefined,
+    known: Recorded | undefined,
     order: CheckpointOrder,
     signal: AbortSignal,
-  ): Promise<string | undefined>;
+  ): Promise<Recorded | undefined>;
   /** Takes the working tree back once nothing of the job runs in it any more. */
   release(folder: JobFolder): void;
 }
@@ -72,7 +72,7 @@ export class Job {
   #isTakingLastCheckpoint = false;
   #checkpointTimer: NodeJS.Timeout | undefined;
   /** What the checkout held at the newest checkpoint. */
-  #recorded: string | undefined;
+  #recorded: Recorded | undefined;
   readonly #recording = new OneAtATime();
   readonly #closing = new AbortController();
   #secrets: Record<string, string> = {};
@@ -178,15 +178,16 @@ export class Job {
 
   /**
    * Records the checkout while the command works in it.
+   * @returns whether there was something new to bring
    * @throws CodedError `checkpoint.refused` when there is nothing to record, `checkpoint.failed`
    */
-  async checkpoint(order: CheckpointOrder): Promise<void> {
+  async checkpoint(order: CheckpointOrder): Promise<boolean> {
     if (this.#report.state !== 'running')
       throw new CodedError('checkpoint.refused', `the job is ${this.#report.state}: only a running one can be recorded`);
-    await this.#recording.run('', async () => {
-      this.#recorded =
-        (await this.#around.workspaces.recordCheckpoint(this.folder, this.spec, this.#recorded, order, this.#closing.signal)) ??
-        this.#recorded;
+    return this.#recording.run('', async () => {
+      const recorded = await this.#around.workspaces.recordCheckpoint(this.folder, this.spec, this.#recorded, order, this.#closing.signal);
+      this.#recorded = recorded ?? this.#recorded;
+      return recorded !== undefined;
     });
   }
 

@@ -187,11 +187,12 @@ export class Session {
     this.#streams.set(ch, new FileChannel(this.#socket, job, message, () => this.#streams.delete(ch)));
   }
 
-  async #checkpoint({ attempt, request, limits }: ServerMessage & { t: 'checkpoint' }): Promise<void> {
+  async #checkpoint({ attempt, request, limits, known }: ServerMessage & { t: 'checkpoint' }): Promise<void> {
     try {
       const job = this.#host.jobs.find(attempt);
       if (!job) throw new CodedError('checkpoint.refused', 'the job is not on this worker');
-      await job.checkpoint({ cause: 'asked', request, limits });
+      const isNew = await job.checkpoint({ cause: 'asked', request, limits, ...(known !== undefined && { known }) });
+      if (!isNew) throw new CodedError('checkpoint.unchanged', 'nothing has changed');
     } catch (error) {
       const code = error instanceof CodedError ? error.code : 'checkpoint.failed';
       if (!(error instanceof CodedError)) this.#host.log(error instanceof Error ? (error.stack ?? error.message) : String(error));

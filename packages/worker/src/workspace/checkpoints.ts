@@ -33,6 +33,16 @@ export interface CheckpointOrder {
   cause: CheckpointCause;
   request?: string;
   limits: CheckpointLimits;
+  /** Hash of a tree that need not be brought. */
+  known?: string;
+}
+
+/** What a snapshot held. */
+export interface Recorded {
+  /** Hash of the tree. */
+  tree: string;
+  /** What the checkout stood on. */
+  head: string;
 }
 
 /** A snapshot of a checkout, ready to be sent. */
@@ -61,20 +71,21 @@ export class Checkpoints {
    *
    * @param tree the job's checkout
    * @param commit what the checkout began as: the server has it
-   * @param known tree hash of the snapshot before, which is not sent twice by the clock
-   * @returns the tree hash; `undefined` when nothing has changed since `known`
+   * @param known the snapshot before, which is not sent twice by the clock
+   * @returns what it held; `undefined` when nothing has changed since `known`, or nothing but the files, to what the order says is known
    * @throws CodedError `checkpoint.failed`
    */
   async record(
     job: JobFolder,
-    place: { tree: string; commit: string; known: string | undefined },
+    place: { tree: string; commit: string; known: Recorded | undefined },
     order: CheckpointOrder,
     signal: AbortSignal,
-  ): Promise<string | undefined> {
+  ): Promise<Recorded | undefined> {
     const index = join(job.path, 'checkpoint.index');
     const bundle = join(job.path, 'checkpoint.bundle');
     const ref = `refs/helix/checkpoints/${job.attempt}`;
     const privateGit = PrivateGit.find(job.sandboxFolder);
+    let isReferred = true;
     try {
       const within = AbortSignal.timeout(order.limits.maxMs);
       const taken = await this.#take({ ...place, index, bundle, ref, privateGit }, order, AbortSignal.any([signal, within])).catch(
@@ -83,9 +94,12 @@ export class Checkpoints {
           throw new CodedError('checkpoint.failed', `the snapshot took longer than ${order.limits.maxMs} ms and was given up`);
         },
       );
-      if (!taken) return undefined;
+      if (!taken) {
+        isReferred = false;
+        return undefined;
+      }
       await this.#send(job.attempt, taken.header, taken.bundle, signal);
-      return taken.hash;
+      return taken.recorded;
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof CodedError) throw error;
@@ -93,7 +107,8 @@ export class Checkpoints {
       throw new CodedError('checkpoint.failed', `the checkout could not be recorded: ${reason}`, { cause: error });
     } finally {
       for (const path of [index, `${index}.lock`, bundle, `${bundle}.lock`]) rmSync(path, { force: true });
-      await this.#git.run(['update-ref', '-d', ref], { cwd: place.tree, env: privateGit?.environment(place.tree) ?? {} }).catch(() => {});
+      if (isReferred)
+        await this.#git.run(['update-ref', '-d', ref], { cwd: place.tree, env: privateGit?.environment(place.tree) ?? {} }).catch(() => {});
     }
   }
 
@@ -129,7 +144,7 @@ export class Checkpoints {
     place: {
       tree: string;
       commit: string;
-      known: string | undefined;
+      known: Recorded | undefined;
       index: string;
       bundle: string;
       ref: string;
@@ -137,7 +152,7 @@ export class Checkpoints {
     },
     order: CheckpointOrder,
     signal: AbortSignal,
-  ): Promise<(TakenCheckpoint & { hash: string }) | undefined> {
+  ): Promise<(TakenCheckpoint & { recorded: Recorded }) | undefined> {
     const begunMs = performance.now();
     const env = { GIT_INDEX_FILE: place.index, GIT_OPTIONAL_LOCKS: '0', ...IDENTITY, ...place.privateGit?.environment(place.tree) };
     const run = async (args: string[], input?: Buffer | string): Promise<string> => {
@@ -160,14 +175,15 @@ export class Checkpoints {
       }
     }
     const hash = (await run(['write-tree'])).trim();
-    if (order.cause === 'interval' && hash === place.known) return undefined;
+    if (hash === order.known && head === place.known?.head) return undefined;
+    if (order.cause === 'interval' && hash === place.known?.tree) return undefined;
     const parent = await this.#standsOn(head, place.commit, run);
     const names = await run(['diff-tree', '-r', '-z', '--name-only', '--no-renames', parent, hash]);
     const commit = (await run(['commit-tree', '-p', parent, '-m', `checkpoint (${order.cause})`, hash])).trim();
     await run(['update-ref', place.ref, commit]);
     await run(['bundle', 'create', '--quiet', place.bundle, place.ref, `^${place.commit}`]);
     return {
-      hash,
+      recorded: { tree: hash, head },
       bundle: place.bundle,
       header: {
         cause: order.cause,

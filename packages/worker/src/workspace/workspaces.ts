@@ -9,7 +9,7 @@ import type { JobWorkspaces } from '../jobs/job.ts';
 import type { JobFolder } from '../jobs/job-folder.ts';
 import { packArchive, unpackArchive } from './archive.ts';
 import { type Blobs, hashFile } from './blobs.ts';
-import type { CheckpointOrder, Checkpoints } from './checkpoints.ts';
+import type { CheckpointOrder, Checkpoints, Recorded } from './checkpoints.ts';
 import type { RepoCache } from './repo-cache.ts';
 import { ProgramFailed } from './run-program.ts';
 import type { SetupCache } from './setup-cache.ts';
@@ -95,10 +95,10 @@ export class Workspaces implements JobWorkspaces {
   async recordCheckpoint(
     folder: JobFolder,
     spec: JobSpec,
-    known: string | undefined,
+    known: Recorded | undefined,
     order: CheckpointOrder,
     signal: AbortSignal,
-  ): Promise<string | undefined> {
+  ): Promise<Recorded | undefined> {
     const tree = folder.readLease();
     if (!tree || !spec.workspace)
       throw new CodedError('checkpoint.refused', 'the job has no checkout, so that there is nothing to record', {
