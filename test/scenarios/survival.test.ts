@@ -13,8 +13,8 @@ import { givenHome, removeServer, type ServerProcess, startServer } from '../sup
 import { eventOf, newestEvent, outputReaches, taskIsSettled, workersAreUp } from '../support/wait-for.ts';
 
 const LINES = 3_000;
-/** Two lines at a time, in sixty gulps with a pause after each. */
-const COMMAND = `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo "out $i"; echo "err $i" >&2; [ $((i % 50)) = 0 ] && sleep 0.3; done; exit 7`;
+/** Two lines at a time, in sixty gulps with a pause after each; before the last of them it waits until all is done to it. */
+const COMMAND = `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo "out $i"; echo "err $i" >&2; [ $((i % 50)) = 0 ] && sleep 0.3; [ $i = 2500 ] && until [ -e GO ]; do sleep 0.1; done; done; exit 7`;
 const linesOf = (stream: string): string => Array.from({ length: LINES }, (_, index) => `${stream} ${index + 1}\n`).join('');
 /** How long `stream` is when line `n` of it is there. */
 const bytesUpTo = (n: number): number => Array.from({ length: n }, (_, index) => `out ${index + 1}\n`).join('').length;
@@ -78,7 +78,9 @@ test('every byte of a job comes once and in order, and its exit code, whatever i
   const workers = (await server.client.call('workers.list')).items;
   const jobs = await Promise.all(
     workers.map(async (worker) => {
-      const { id } = await server.client.call('tasks.submit', { body: { kind: 'shell', worker: worker.id, spec: { command: COMMAND } } });
+      const { id } = await server.client.call('tasks.submit', {
+        body: { kind: 'shell', worker: worker.id, spec: { command: COMMAND.replace('GO', path.join(home, 'go')) } },
+      });
       return { id, worker };
     }),
   );
@@ -135,6 +137,7 @@ test('every byte of a job comes once and in order, and its exit code, whatever i
     await whenMoved(remote, 'up', before);
   }
 
+  writeFileSync(path.join(home, 'go'), '');
   for (const { id, worker } of jobs) {
     const task = await taskIsSettled(server, id);
     expect({ worker: worker.name, ...task }).toMatchObject({

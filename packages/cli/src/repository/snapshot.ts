@@ -1,4 +1,4 @@
-import { copyFile, lstat, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, lstat, mkdtemp, rm, stat, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CodedError } from '@helixcode/protocol/errors';
@@ -58,7 +58,7 @@ async function withIndex(root: string, index: string): Promise<Snapshot> {
   await refuseLargeNewFiles(root);
   const ownIndex = path.resolve(root, await gitText(['rev-parse', '--git-path', 'index'], { cwd: root }));
   // With the person's index as a start, git need not read files that did not change. Before the first `git add` there is none.
-  await copyFile(ownIndex, index).catch((error: NodeJS.ErrnoException) => {
+  await copyIndex(ownIndex, index).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });
   await runGit(['-c', 'advice.addEmbeddedRepo=false', 'add', '--all', '--', '.'], here);
@@ -76,6 +76,17 @@ async function withIndex(root: string, index: string): Promise<Snapshot> {
       ? await commitTree(tree, [head], headSeconds, root)
       : head;
   return { commit, head, isDirty, isPartial };
+}
+
+/**
+ * Copies an index as old as it is. Git reads those files anew that changed in the moment in which their index was written, since their time
+ * does not tell; a copy that looks younger would make it believe that they are as they were.
+ */
+async function copyIndex(from: string, to: string): Promise<void> {
+  const { mtimeMs } = await stat(from);
+  await copyFile(from, to);
+  const seconds = Math.floor(mtimeMs / 1000);
+  await utimes(to, seconds, seconds);
 }
 
 async function lacksHistory(root: string): Promise<boolean> {

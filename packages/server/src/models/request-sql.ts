@@ -99,42 +99,103 @@ export interface Outcome {
  * @returns whether anything was booked
  */
 export async function settleRequest(db: Db, id: RequestId, outcome: Outcome): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `with before as (
-       select id, state, accounts, reserved_nano_usd, reserved_tokens, booked_nano_usd, booked_tokens,
-              coalesce($3::bigint, reserved_nano_usd) as new_nano_usd, coalesce($4::bigint, reserved_tokens) as new_tokens
-         from requests where id = $1 and state in ('open', 'unknown') for update
-     ), locked as (
-       select key from budget_accounts where key in (select unnest(accounts) from before) order by key for update
-     ), charged as (
-       update budget_accounts a
-          set reserved_nano_usd = a.reserved_nano_usd - case before.state when 'open' then before.reserved_nano_usd else 0 end,
-              reserved_tokens = a.reserved_tokens - case before.state when 'open' then before.reserved_tokens else 0 end,
-              spent_nano_usd = a.spent_nano_usd + new_nano_usd - coalesce(before.booked_nano_usd, 0),
-              spent_tokens = a.spent_tokens + new_tokens - coalesce(before.booked_tokens, 0)
-         from locked, before where a.key = locked.key
-     )
-     update requests r
-        set state = $2, booked_nano_usd = new_nano_usd, booked_tokens = new_tokens, settled_at = now(),
-            input_tokens = $5, cached_tokens = $6, cache_write_tokens = $7, output_tokens = $8, reasoning_tokens = $9,
-            failure = $10, first_piece_ms = $11, took_ms = $12
-       from before where r.id = before.id`,
-    [
-      id,
-      outcome.state,
-      outcome.booked?.nanoUsd ?? null,
-      outcome.booked?.tokens ?? null,
-      outcome.usage?.inputTokens ?? null,
-      outcome.usage?.cachedTokens ?? null,
-      outcome.usage?.cacheWriteTokens ?? null,
-      outcome.usage?.outputTokens ?? null,
-      outcome.usage?.reasoningTokens ?? null,
-      outcome.failure ? JSON.stringify(outcome.failure) : null,
-      outcome.firstPieceMs ?? null,
-      outcome.tookMs ?? null,
-    ],
+  return db.tx(async (tx) => {
+    const { rows } = await tx.query<BookedRow>(
+      `select id, state, accounts, reserved_nano_usd, reserved_tokens, coalesce(booked_nano_usd, 0) as booked_nano_usd,
+              coalesce(booked_tokens, 0) as booked_tokens
+         from requests where id = $1 and state in ('open', 'unknown') for update`,
+      [id],
+    );
+    const [before] = rows;
+    if (!before) return false;
+    const nanoUsd = outcome.booked?.nanoUsd ?? before.reserved_nano_usd;
+    const tokens = outcome.booked?.tokens ?? before.reserved_tokens;
+    const isOpen = before.state === 'open';
+    await charge(tx, [
+      {
+        accounts: before.accounts,
+        reservedNanoUsd: isOpen ? before.reserved_nano_usd : 0,
+        reservedTokens: isOpen ? before.reserved_tokens : 0,
+        spentNanoUsd: nanoUsd - before.booked_nano_usd,
+        spentTokens: tokens - before.booked_tokens,
+      },
+    ]);
+    await tx.query(
+      `update requests
+          set state = $2, booked_nano_usd = $3, booked_tokens = $4, settled_at = now(),
+              input_tokens = $5, cached_tokens = $6, cache_write_tokens = $7, output_tokens = $8, reasoning_tokens = $9,
+              failure = $10, first_piece_ms = $11, took_ms = $12
+        where id = $1`,
+      [
+        id,
+        outcome.state,
+        nanoUsd,
+        tokens,
+        outcome.usage?.inputTokens ?? null,
+        outcome.usage?.cachedTokens ?? null,
+        outcome.usage?.cacheWriteTokens ?? null,
+        outcome.usage?.outputTokens ?? null,
+        outcome.usage?.reasoningTokens ?? null,
+        outcome.failure ? JSON.stringify(outcome.failure) : null,
+        outcome.firstPieceMs ?? null,
+        outcome.tookMs ?? null,
+      ],
+    );
+    return true;
+  });
+}
+
+interface BookedRow {
+  id: RequestId;
+  state: 'open' | 'unknown';
+  accounts: string[];
+  reserved_nano_usd: NanoUsd;
+  reserved_tokens: number;
+  booked_nano_usd: NanoUsd;
+  booked_tokens: number;
+}
+
+/** What an outcome changes in each of its accounts. */
+interface Charge {
+  accounts: string[];
+  /** Given back of what was set aside. */
+  reservedNanoUsd: NanoUsd;
+  reservedTokens: number;
+  spentNanoUsd: NanoUsd;
+  spentTokens: number;
+}
+
+/**
+ * Charges accounts whose requests the transaction has locked.
+ *
+ * A statement of its own for each step: one that locks and charges in parts of itself goes by the accounts as they were when it
+ * began, where somebody else charged them while it waited for the lock.
+ */
+async function charge(tx: Db, charges: readonly Charge[]): Promise<void> {
+  const sums = new Map<string, Omit<Charge, 'accounts'>>();
+  for (const { accounts, ...one } of charges)
+    for (const key of accounts) {
+      const sum = sums.get(key) ?? { reservedNanoUsd: 0, reservedTokens: 0, spentNanoUsd: 0, spentTokens: 0 };
+      sums.set(key, {
+        reservedNanoUsd: sum.reservedNanoUsd + one.reservedNanoUsd,
+        reservedTokens: sum.reservedTokens + one.reservedTokens,
+        spentNanoUsd: sum.spentNanoUsd + one.spentNanoUsd,
+        spentTokens: sum.spentTokens + one.spentTokens,
+      });
+    }
+  const keys = [...sums.keys()].sort();
+  // In one order for all: who waits for whom goes in no circle.
+  await tx.query(`select key from budget_accounts where key = any($1) order by key for update`, [keys]);
+  const of = (name: keyof Omit<Charge, 'accounts'>): number[] => keys.map((key) => sums.get(key)?.[name] ?? 0);
+  await tx.query(
+    `update budget_accounts a
+        set reserved_nano_usd = a.reserved_nano_usd - c.reserved_nano_usd, reserved_tokens = a.reserved_tokens - c.reserved_tokens,
+            spent_nano_usd = a.spent_nano_usd + c.spent_nano_usd, spent_tokens = a.spent_tokens + c.spent_tokens
+       from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+              as c (key, reserved_nano_usd, reserved_tokens, spent_nano_usd, spent_tokens)
+      where a.key = c.key`,
+    [keys, of('reservedNanoUsd'), of('reservedTokens'), of('spentNanoUsd'), of('spentTokens')],
   );
-  return rowCount > 0;
 }
 
 /** Says that these calls are still under way. */
@@ -152,29 +213,32 @@ export async function renewLeases(db: Db, ids: readonly RequestId[], leaseMs: nu
  * @param restarted a server that begins: whatever it had under way before is among them, however long its lease
  */
 export async function giveUpRequests(db: Db, restarted: ServerId | undefined): Promise<RequestId[]> {
-  const { rows } = await db.query<{ id: RequestId }>(
-    `with lapsed as (
-       select id, accounts, reserved_nano_usd, reserved_tokens from requests
+  return db.tx(async (tx) => {
+    const { rows } = await tx.query<Pick<BookedRow, 'id' | 'accounts' | 'reserved_nano_usd' | 'reserved_tokens'>>(
+      `select id, accounts, reserved_nano_usd, reserved_tokens from requests
         where state = 'open' and (lease_until < now() or server_id = $1)
-        order by id for update skip locked
-     ), sums as (
-       select key, sum(reserved_nano_usd)::bigint as nano_usd, sum(reserved_tokens)::bigint as tokens
-         from lapsed, unnest(accounts) as key group by key
-     ), locked as (
-       select key from budget_accounts where key in (select key from sums) order by key for update
-     ), charged as (
-       update budget_accounts a
-          set reserved_nano_usd = a.reserved_nano_usd - sums.nano_usd, spent_nano_usd = a.spent_nano_usd + sums.nano_usd,
-              reserved_tokens = a.reserved_tokens - sums.tokens, spent_tokens = a.spent_tokens + sums.tokens
-         from locked, sums where a.key = locked.key and sums.key = locked.key
-     )
-     update requests r
-        set state = 'unknown', booked_nano_usd = r.reserved_nano_usd, booked_tokens = r.reserved_tokens, settled_at = now()
-       from lapsed where r.id = lapsed.id
-     returning r.id`,
-    [restarted ?? null],
-  );
-  return rows.map(({ id }) => id);
+        order by id for update skip locked`,
+      [restarted ?? null],
+    );
+    if (rows.length === 0) return [];
+    await charge(
+      tx,
+      rows.map((row) => ({
+        accounts: row.accounts,
+        reservedNanoUsd: row.reserved_nano_usd,
+        reservedTokens: row.reserved_tokens,
+        spentNanoUsd: row.reserved_nano_usd,
+        spentTokens: row.reserved_tokens,
+      })),
+    );
+    const ids = rows.map(({ id }) => id);
+    await tx.query(
+      `update requests set state = 'unknown', booked_nano_usd = reserved_nano_usd, booked_tokens = reserved_tokens, settled_at = now()
+        where id = any($1)`,
+      [ids],
+    );
+    return ids;
+  });
 }
 
 export interface AccountRow {
