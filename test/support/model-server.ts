@@ -54,7 +54,8 @@ export async function startModelServer(script: Said[] | ((turn: number, request:
       `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'scripted', choices: [{ index: 0, delta, finish_reason: finish }], ...extra })}\n\n`;
     const calls = (said.calls ?? []).map(({ tool, input }, index) => ({
       index,
-      id: `call_${turn}_${index}`,
+      // As some servers do it: unique in an answer, and no further.
+      id: `call_${index}`,
       type: 'function',
       function: { name: tool, arguments: JSON.stringify(input) },
     }));

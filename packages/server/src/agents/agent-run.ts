@@ -192,14 +192,12 @@ export class AgentRun {
     const outcomes = await Promise.all(
       calls.map(async (call): Promise<Unclocked> => {
         try {
+          const key = this.#keyOf(call);
           const refusal = await this.#refusalOf(call, seat, files.root);
           if (refusal) return { type: 'tool_finished', callId: call.callId, outcome: refusal };
-          const workspace = written.through(unhurried(files.forCall(call.callId)));
+          const workspace = written.through(unhurried(files.forCall(key)));
           const { task, session } = around;
-          const host = hostOf(
-            { deps: this.#deps, task, session, bell: this.#bell, workspace, record: () => this.#record(seat) },
-            call.callId,
-          );
+          const host = hostOf({ deps: this.#deps, task, session, bell: this.#bell, workspace, record: () => this.#record(seat) }, key);
           const outcome = await orLeave(runCall(call, { ...context, workspace, host }), this.#signal);
           return { type: 'tool_finished', callId: call.callId, outcome };
         } catch (error) {
@@ -217,8 +215,18 @@ export class AgentRun {
     );
   }
 
+  /** What a call is known by in its task, also after a crash. Vendors may give the same id again in a later answer. */
+  #keyOf({ callId }: ReadyCall): string {
+    return `${this.#standing.conversation.turns}-${callId}`;
+  }
+
+  #permitKeyOf(call: ReadyCall): string {
+    return `permit-${this.#task.id}-${this.#keyOf(call)}`;
+  }
+
   /** Whether the policy, or a person, says no. Waits for the word of a person where the policy wants one. */
-  async #refusalOf({ callId, tool, input }: ReadyCall, seat: Seat, root: string): Promise<ToolOutcome | undefined> {
+  async #refusalOf(call: ReadyCall, seat: Seat, root: string): Promise<ToolOutcome | undefined> {
+    const { tool, input } = call;
     const { policy, pool, ownAddress } = this.#deps;
     const isSandboxed =
       pool
@@ -233,7 +241,7 @@ export class AgentRun {
       session_id: this.#session.id,
       task_id: this.#task.id,
       kind: 'permission' as const,
-      key: permitKey(callId),
+      key: this.#permitKeyOf(call),
       details: {},
     };
     const question = `May it ${tool} ${what.slice(0, QUESTION_CHARACTERS)}? ${reason}`;
@@ -264,7 +272,7 @@ export class AgentRun {
     for (const call of calls) {
       const effect = findTool(call.tool)?.effect;
       // What waits for the word of a person was not begun.
-      const permit = await findApprovalByKey(this.#deps.db, this.#session.id, permitKey(call.callId));
+      const permit = await findApprovalByKey(this.#deps.db, this.#session.id, this.#permitKeyOf(call));
       if (effect === 'host' || (effect === 'run' && isSameSeat) || (permit && !permit.answered_at)) again.push(call);
       else {
         const why = isSameSeat
@@ -491,10 +499,6 @@ function orLeave<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 
 function repeatsItself(piece: string): ErrorFact {
   return { code: 'agent.repeats_itself', message: `the model says the same over and over: ${JSON.stringify(piece.slice(0, 80))}` };
-}
-
-function permitKey(callId: string): string {
-  return `permit-${callId}`;
 }
 
 function clocked(outcome: Unclocked | Outcome): Outcome {

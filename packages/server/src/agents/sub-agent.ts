@@ -32,7 +32,7 @@ const APPLY_WITHIN_MS = 120_000;
 export async function runSubAgent(
   deps: AgentDeps,
   above: { task: TaskRow; session: SessionRow; workspace: Workspace },
-  { callId, commit, order }: { callId: string; commit: string; order: SubAgentOrder },
+  { key, commit, order }: { key: string; commit: string; order: SubAgentOrder },
   bell: Bell,
   signal: AbortSignal,
 ): Promise<SubAgentReport> {
@@ -40,7 +40,7 @@ export async function runSubAgent(
   const title = goal.trim().split('\n', 1)[0]?.slice(0, TITLE_CHARACTERS) || 'a part of the work';
   const begun = await startSubSession(
     deps,
-    { task: above.task, session: above.session, key: `${SPAWNED}${callId}` },
+    { task: above.task, session: above.session, key: `${SPAWNED}${key}` },
     { goal, title, commit, minutes, verify: [], ...(budgetUsd !== undefined && { budgetUsd }) },
   );
   const task = await settledOf(deps, await getTask(deps.db, begun.task_id), minutes, bell, signal);

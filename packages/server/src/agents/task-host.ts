@@ -24,14 +24,16 @@ export interface HostContext {
 /**
  * What one call of an agent may ask of the pool and of people. Each is known by the call: made again after a crash it waits for what was begun.
  *
+ * @param key what the call is known by in its task
+ *
  * @throws CodedError where it could not be had
  */
-export function hostOf({ deps, task, session, bell, workspace, record }: HostContext, callId: string): AgentHost {
-  const asked = { session_id: session.id, task_id: task.id, key: callId };
+export function hostOf({ deps, task, session, bell, workspace, record }: HostContext, key: string): AgentHost {
+  const asked = { session_id: session.id, task_id: task.id, key: `${task.id}-${key}` };
   return {
     async runTests({ patterns }, signal) {
       const { commit } = await record();
-      const run = await runBelow(deps, task, `tests-${callId}`, testSubmission(task, commit, patterns), session.user_id, bell, signal);
+      const run = await runBelow(deps, task, `tests-${key}`, testSubmission(task, commit, patterns), session.user_id, bell, signal);
       const report = testReport.safeParse(run.result);
       if (report.success) return report.data;
       throw CodedError.fromFact(run.failure ?? { code: 'test.runner_failed', message: `the tests (${run.id}) gave no result` });
@@ -51,7 +53,7 @@ export function hostOf({ deps, task, session, bell, workspace, record }: HostCon
 
     async spawn(order, signal) {
       const { commit } = await record();
-      return runSubAgent(deps, { task, session, workspace }, { callId, commit, order }, bell, signal);
+      return runSubAgent(deps, { task, session, workspace }, { key, commit, order }, bell, signal);
     },
   };
 }
