@@ -40,9 +40,18 @@ export async function replaceFiles(
 ): Promise<Replaced | undefined> {
   const { onto, base, writes, message, at } = change;
   const bytesOfId = onto.length / 2;
-  const put = (type: string, body: Uint8Array): Promise<string> => writeObject(gitDir, type, body, onto.length === 64 ? 'sha256' : 'sha1');
+  /** What is made here, by id: written all at once in the end. */
+  const made = new Map<string, { type: string; content: Buffer; body: Buffer }>();
+  const put = (type: string, body: Buffer): string => {
+    const content = Buffer.concat([Buffer.from(`${type} ${body.length}\0`), body]);
+    const id = createHash(onto.length === 64 ? 'sha256' : 'sha1')
+      .update(content)
+      .digest('hex');
+    made.set(id, { type, content, body });
+    return id;
+  };
   const treeOf = async (id: string): Promise<TreeEntry[] | undefined> => {
-    const found = await reader.read(id);
+    const found = made.get(id) ?? (await reader.read(id));
     return found?.type === 'tree' ? parseTree(found.body, bytesOfId) : undefined;
   };
   const fileIn = async (tree: string, parts: readonly string[]): Promise<string | undefined> => {
@@ -70,7 +79,7 @@ export async function replaceFiles(
   for (const { path: name, bytes } of writes) {
     const parts = name.split('/');
     const [before, atBase] = await Promise.all([fileIn(tree, parts), fileIn(baseHead.tree, parts)]);
-    const blob = await put('blob', bytes);
+    const blob = put('blob', Buffer.from(bytes));
     const next = await replaceIn(tree, parts, blob);
     if (next === undefined) return undefined;
     if (before === atBase && blob !== atBase) newlyChanged++;
@@ -78,7 +87,8 @@ export async function replaceFiles(
   }
   const who = `helix <helix@localhost> ${Math.floor(at.getTime() / 1_000)} +0000`;
   const parent = head.parent === undefined ? '' : `parent ${head.parent}\n`;
-  const commit = await put('commit', Buffer.from(`tree ${tree}\n${parent}author ${who}\ncommitter ${who}\n\n${message}\n`));
+  const commit = put('commit', Buffer.from(`tree ${tree}\n${parent}author ${who}\ncommitter ${who}\n\n${message}\n`));
+  await Promise.all([...made].map(([id, { content }]) => writeObject(gitDir, id, content)));
   return { commit, newlyChanged };
 }
 
@@ -107,13 +117,11 @@ function formatTree(entries: readonly TreeEntry[]): Buffer {
   return Buffer.concat(entries.flatMap(({ mode, name, id }) => [Buffer.from(`${mode} `), name, Buffer.from([0]), id]));
 }
 
-/** Writes an object where git keeps those that are in no pack, whole or not at all. @returns its id */
-async function writeObject(gitDir: string, type: string, body: Uint8Array, format: 'sha1' | 'sha256'): Promise<string> {
-  const content = Buffer.concat([Buffer.from(`${type} ${body.length}\0`), body]);
-  const id = createHash(format).update(content).digest('hex');
+/** Writes an object where git keeps those that are in no pack, whole or not at all. */
+async function writeObject(gitDir: string, id: string, content: Buffer): Promise<void> {
   const folder = path.join(gitDir, 'objects', id.slice(0, 2));
   const file = path.join(folder, id.slice(2));
-  if (await stat(file).catch(() => undefined)) return id;
+  if (await stat(file).catch(() => undefined)) return;
   await mkdir(folder, { recursive: true });
   const unfinished = path.join(folder, `tmp_obj_${randomBytes(6).toString('hex')}`);
   try {
@@ -130,5 +138,4 @@ async function writeObject(gitDir: string, type: string, body: Uint8Array, forma
     await rm(unfinished, { force: true });
     throw error;
   }
-  return id;
 }

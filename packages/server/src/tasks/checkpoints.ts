@@ -156,7 +156,7 @@ export function createCheckpoints(
       const inserted = await insertCheckpoint(tx, attempt.id, checkpoint);
       if (!inserted) return undefined;
       await beginNextAt(tx, attempt.id, { number, commit: header.commit }, header.cause);
-      isLess = await dropOldest(tx, task, keepOf(policy));
+      if (header.cause !== 'asked') isLess = await dropOldest(tx, task, keepOf(policy));
       await appendEvents(tx, [
         {
           root: attempt.root_id,
