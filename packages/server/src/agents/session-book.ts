@@ -3,7 +3,7 @@ import { takeOutcome } from '@helixcode/agent/take-outcome';
 import type { ProjectId, SessionId, TaskId } from '@helixcode/protocol/ids';
 import type { Db } from '../db/db.ts';
 import { appendEvents } from '../events/event-log.ts';
-import { type EntryRow, insertEntries, listWay, lockSession, type NewEntry, type SessionCheckpoint } from './session-sql.ts';
+import { type EntryRow, insertEntries, listWay, type NewEntry, type SessionCheckpoint, writeEntriesOfTask } from './session-sql.ts';
 
 /** A conversation as the books have it. */
 export interface Standing {
@@ -50,12 +50,9 @@ export async function writeEntries(
   { task, root, known }: { task: TaskId; root: TaskId; known: number },
   entries: readonly NewEntry[],
 ): Promise<{ head: number; isOvertaken: boolean }> {
-  return db.tx(async (tx) => {
-    const locked = await lockSession(tx, session);
-    if (!locked || locked.task_id !== task || locked.task_state !== 'running') throw new NotDriven(`task ${task} is not driven any more`);
-    const head = await addEntries(tx, { id: session, head: locked.head, root, task, project: locked.project_id }, entries);
-    return { head, isOvertaken: locked.head !== known };
-  });
+  const written = await writeEntriesOfTask(db, session, { task, root }, entries);
+  if (!written) throw new NotDriven(`task ${task} is not driven any more`);
+  return { head: written.head, isOvertaken: written.before !== known };
 }
 
 /** Writes entries behind where a locked session stands, and tells of them. @returns where it stands now */

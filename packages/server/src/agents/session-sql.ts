@@ -147,6 +147,49 @@ export async function insertEntries(tx: Db, session: SessionId, parent: number |
   return rows.map(({ id }) => id);
 }
 
+/**
+ * Puts entries behind where a session stands, and tells of them, in one statement: every turn of an agent waits for it. Nothing is written when the session is not that
+ * task's any more, or the task does not run.
+ *
+ * @returns where it stood, and the newest entry; `undefined` when nothing was written
+ */
+export async function writeEntriesOfTask(
+  db: Db,
+  session: SessionId,
+  { task, root }: { task: TaskId; root: TaskId },
+  entries: readonly NewEntry[],
+): Promise<{ before: number; head: number } | undefined> {
+  const { rows } = await db.query<{ before: number; head: number }>(
+    `with locked as (
+       select s.head, s.project_id from sessions s join distributed_tasks t on t.id = s.task_id
+        where s.id = $1 and s.task_id = $2 and t.state = 'running' for update of s),
+     given as (
+       select nextval(pg_get_serial_sequence('session_entries', 'id')) as id, place, outcome, facts, checkpoint, head, project_id
+         from (select * from rows from (unnest($4::jsonb[]), unnest($5::jsonb[]), unnest($6::jsonb[])) with ordinality
+                 as one (outcome, facts, checkpoint, place), locked order by place) ordered),
+     added as (
+       insert into session_entries (id, session_id, parent_id, type, outcome, facts, checkpoint)
+       overriding system value
+       select id, $1, coalesce(lag(id) over (order by place), nullif(head, 0)), outcome->>'type', outcome, facts, nullif(checkpoint, 'null') from given),
+     moved as (update sessions set head = (select max(id) from given) where id = $1 and exists (select from given)),
+     told as (
+       insert into events (root_id, task_id, project_id, body)
+       select $3, $2, project_id, jsonb_build_object('type', 'session.entry', 'session', $1::text, 'entry', id, 'what', outcome->>'type')
+         from given order by place)
+     select head as before, max(id) as head from given group by head`,
+    [
+      session,
+      task,
+      root,
+      entries.map(({ outcome }) => JSON.stringify(outcome)),
+      entries.map(({ facts }) => JSON.stringify(facts ?? {})),
+      entries.map(({ checkpoint }) => JSON.stringify(checkpoint ?? null)),
+    ],
+  );
+  const [row] = rows;
+  return row && { before: row.before, head: row.head };
+}
+
 export async function moveHead(tx: Db, session: SessionId, head: number): Promise<void> {
   await tx.query(`update sessions set head = $2 where id = $1`, [session, head]);
 }
