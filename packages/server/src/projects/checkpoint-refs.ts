@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
@@ -48,7 +49,7 @@ export function createCheckpointRefs(mirrors: Mirrors): CheckpointRefs {
       mirrors.exclusively(project, async () => {
         const gitDir = mirrors.folderOf(project);
         const replaced = await replaceFiles(gitDir, readerOf(project), { ...written, message: 'checkpoint (asked)', at: new Date() });
-        if (replaced) await writeNewRef(path.join(gitDir, TASK_REFS, task), String(number), replaced.commit);
+        if (replaced) await writeNewRef(gitDir, `${TASK_REFS}/${task}/${number}`, replaced.commit);
         return replaced;
       }),
 
@@ -69,16 +70,21 @@ export function createCheckpointRefs(mirrors: Mirrors): CheckpointRefs {
   };
 }
 
-/** As git does it: whoever has the lock may put it in the place of the ref. */
-async function writeNewRef(folder: string, name: string, commit: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const ref = path.join(folder, name);
-  const handle = await open(`${ref}.lock`, 'wx');
+/**
+ * Whole or not at all, also where this server is killed meanwhile. Not by a lock beside it, as git would: that of a server which was killed stays, and nobody else writes
+ * this number of this task.
+ */
+async function writeNewRef(gitDir: string, name: string, commit: string): Promise<void> {
+  const ref = path.join(gitDir, name);
+  await mkdir(path.dirname(ref), { recursive: true });
+  // Below `refs`, git would take it for a ref, however much of it is there.
+  const unfinished = path.join(gitDir, `new-ref-${randomBytes(6).toString('hex')}`);
+  const handle = await open(unfinished, 'wx');
   try {
     await handle.writeFile(`${commit}\n`);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  await rename(`${ref}.lock`, ref);
+  await rename(unfinished, ref);
 }

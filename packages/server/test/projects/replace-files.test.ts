@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { newId } from '@helixcode/protocol/ids';
+import { createCheckpointRefs } from '@helixcode/server/projects/checkpoint-refs';
 import { createGit } from '@helixcode/server/projects/git';
+import { createMirrors } from '@helixcode/server/projects/mirror';
 import { type ObjectReader, openObjectReader } from '@helixcode/server/projects/object-reader';
 import { type Replaced, replaceFiles } from '@helixcode/server/projects/replace-files';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -71,4 +74,18 @@ test('a file that is not there, one behind a link, a link and a folder are not r
   for (const name of ['absent.txt', 'deep/absent.txt', 'link/er/a.txt', 'link', 'deep', 'new.txt/below'])
     expect(await replace({ [name]: 'x\n' })).toBeUndefined();
   expect(git('fsck', '--strict', '--no-dangling')).toBe('');
+});
+
+test('a checkpoint is kept although a server was killed while it wrote the same one [T4] [F3]', async () => {
+  const mirrors = createMirrors(path.join(folder, 'mirrors'));
+  const [project, task] = [newId('project'), newId('task')];
+  const mirror = mirrors.folderOf(project);
+  cpSync(gitDir, mirror, { recursive: true });
+  mkdirSync(path.join(mirror, 'refs/helix/tasks', task), { recursive: true });
+  writeFileSync(path.join(mirror, 'refs/helix/tasks', task, '2.lock'), '');
+  const refs = createCheckpointRefs(mirrors);
+  const made = await refs.keepWritten(project, task, 2, { onto, base, writes: [{ path: 'new.txt', bytes: Buffer.from('newer\n') }] });
+  expect(git(`--git-dir=${mirror}`, 'rev-parse', `refs/helix/tasks/${task}/2`)).toBe(made?.commit);
+  expect(await refs.treeOf(project, made?.commit ?? '')).toBe(git(`--git-dir=${mirror}`, 'rev-parse', `${made?.commit}^{tree}`));
+  await mirrors.settled();
 });
