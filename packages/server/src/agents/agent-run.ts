@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Conversation, Ending } from '@helixcode/agent/conversation';
 import { nextStep, type ReadyCall, type Step } from '@helixcode/agent/loop';
 import { decideCall } from '@helixcode/agent/permission/decide-call';
@@ -16,25 +15,19 @@ import { findApprovalByKey } from './approval-sql.ts';
 import { answerOf, askPerson } from './ask-person.ts';
 import type { Bell } from './bell.ts';
 import { findSeat, findSeatTask, type Seat } from './seat.ts';
+import { SeatLost, SeatRecorder } from './seat-recorder.ts';
 import { readStanding, type Standing, writeEntries } from './session-book.ts';
 import { findSession, type NewEntry, type SessionCheckpoint, type SessionRow } from './session-sql.ts';
 import { SPAWNED } from './start-session.ts';
 import { hostOf } from './task-host.ts';
 import { gatherEvidence } from './verify.ts';
-import { Written, type WrittenFile } from './written.ts';
+import { Written } from './written.ts';
 
 /** What is waited for is looked at so often where nothing is told of it. */
 const LOOK_EVERY_MS = 2_000;
 const QUESTION_CHARACTERS = 2_000;
-/** A worker that is out of reach, or begins anew, is asked for the files again. */
-const RECORD_AGAIN_MS = 100;
-/** Files that cannot be recorded for so long, although they are there, end the work. */
-const RECORDED_WITHIN_MS = 300_000;
 
 type Unclocked = Outcome extends infer One ? (One extends { atMs: number } ? Omit<One, 'atMs'> : never) : never;
-
-/** The seat was lost while something was done there: what became of it is to be learned. */
-class SeatLost extends Error {}
 
 /** How the work of an agent ended. */
 export interface RunEnd {
@@ -59,8 +52,7 @@ export class AgentRun {
   #knownSeat: Seat | undefined;
   /** Its worker says that there is nothing of it. */
   #gone: Seat['attempt'] | undefined;
-  /** The checkpoint that its files were at when nothing but calls could have changed them since. */
-  #recorded: { attempt: Seat['attempt']; number: number } | undefined;
+  readonly #recorder: SeatRecorder;
   #opened: { attempt: Seat['attempt']; files: SeatFiles } | undefined;
   /** Somebody else wrote in between: the next step is decided from the books. */
   #isOvertaken = false;
@@ -76,6 +68,7 @@ export class AgentRun {
     this.#standing = standing;
     this.#bell = bell;
     this.#signal = signal;
+    this.#recorder = new SeatRecorder(deps, task.id, signal);
   }
 
   static async open(deps: AgentDeps, task: TaskRow, session: SessionRow, bell: Bell, signal: AbortSignal): Promise<AgentRun> {
@@ -197,7 +190,10 @@ export class AgentRun {
           if (refusal) return { type: 'tool_finished', callId: call.callId, outcome: refusal };
           const workspace = written.through(unhurried(files.forCall(key)));
           const { task, session } = around;
-          const host = hostOf({ deps: this.#deps, task, session, bell: this.#bell, workspace, record: () => this.#record(seat) }, key);
+          const host = hostOf(
+            { deps: this.#deps, task, session, bell: this.#bell, workspace, record: () => this.#recorder.record(seat) },
+            key,
+          );
           const outcome = await orLeave(runCall(call, { ...context, workspace, host }), this.#signal);
           return { type: 'tool_finished', callId: call.callId, outcome };
         } catch (error) {
@@ -211,7 +207,7 @@ export class AgentRun {
     if (!mayHaveChanged || (isKnown && written.isNothing)) return this.#take(outcomes.map((outcome) => ({ outcome })));
     this.#take(
       outcomes.map((outcome) => ({ outcome })),
-      isKnown && written.files ? this.#recordWritten(seat, written.files) : this.#record(seat),
+      isKnown && written.files ? this.#recorder.recordWritten(seat, written.files) : this.#recorder.record(seat),
     );
   }
 
@@ -285,7 +281,7 @@ export class AgentRun {
     if (lost.length > 0)
       this.#take(
         lost.map(({ outcome }) => ({ outcome: outcome as Outcome })),
-        isSameSeat ? this.#record(seat) : undefined,
+        isSameSeat ? this.#recorder.record(seat) : undefined,
       );
     if (again.length > 0) await this.#makeCalls(seat, again);
     await this.#writing;
@@ -294,7 +290,7 @@ export class AgentRun {
   async #verify(commands: readonly string[]): Promise<void> {
     if (!(await this.#isOnTheBooks())) return;
     const { deps, session } = { deps: this.#deps, session: this.#session };
-    const before = await this.#record(await this.#seat());
+    const before = await this.#recorder.record(await this.#seat());
     const round = `verify-${this.#standing.head}`;
     const receipts = await gatherEvidence(
       { deps, task: this.#task, session, bell: this.#bell, signal: this.#signal },
@@ -302,7 +298,7 @@ export class AgentRun {
       commands,
       before.commit,
     );
-    const after = await this.#record(await this.#seat());
+    const after = await this.#recorder.record(await this.#seat());
     const treeHash = await deps.treeOf(session.project_id, after.commit);
     this.#take([{ outcome: { type: 'evidence_given', receipts, treeHash }, checkpoint: after }]);
   }
@@ -360,45 +356,6 @@ export class AgentRun {
       if (leaf?.state === 'failed' || leaf?.state === 'cancelled')
         throw CodedError.fromFact(leaf.failure ?? { code: 'job.lost', message: 'the workspace of the agent is gone' });
       await this.#bell.next(LOOK_EVERY_MS);
-    }
-  }
-
-  /** Records files that were just written, and nothing else with them. @throws SeatLost */
-  async #recordWritten(seat: Seat, files: readonly WrittenFile[]): Promise<SessionCheckpoint> {
-    const last = this.#recorded;
-    this.#recorded = undefined;
-    if (last?.attempt !== seat.attempt) return this.#record(seat);
-    try {
-      const taken = await this.#deps.checkpoints.takeWritten(seat.attempt, last.number, files);
-      return taken ? this.#noteRecorded(seat, taken) : this.#record(seat);
-    } catch (error) {
-      if (!(error instanceof CodedError) || error.code !== 'checkpoint.refused') throw error;
-      throw new SeatLost('the worker was lost before the files were recorded');
-    }
-  }
-
-  #noteRecorded({ task, attempt }: Seat, { number, commit }: { number: number; commit: string }): SessionCheckpoint & { commit: string } {
-    this.#recorded = { attempt, number };
-    return { task, number, commit };
-  }
-
-  /** Records the files as they are there, and nowhere else. @throws SeatLost once the files are not there any more */
-  async #record(seat: Seat): Promise<SessionCheckpoint & { commit: string }> {
-    const { attempt } = seat;
-    const since = this.#recorded?.attempt === attempt ? this.#recorded.number : undefined;
-    this.#recorded = undefined;
-    for (const untilMs = performance.now() + RECORDED_WITHIN_MS; ; ) {
-      try {
-        return this.#noteRecorded(seat, await this.#deps.checkpoints.takeOfAttempt({ attempt, since }));
-      } catch (error) {
-        if (!(error instanceof CodedError) || error.code === 'database.unavailable') throw error;
-        this.#deps.log.info({ err: error, task: this.#task.id }, 'the files of an agent could not be recorded');
-        this.#signal.throwIfAborted();
-        if ((await findSeat(this.#deps.db, this.#task.id))?.attempt !== attempt)
-          throw new SeatLost('the worker was lost before the files were recorded');
-        if (performance.now() > untilMs) throw error;
-      }
-      await sleep(RECORD_AGAIN_MS, undefined, { ref: false });
     }
   }
 
@@ -463,7 +420,7 @@ export class AgentRun {
 
   async #readAgain(): Promise<void> {
     await this.#writing;
-    this.#recorded = undefined;
+    this.#recorder.forget();
     this.#queue.length = 0;
     this.#knownSeat = undefined;
     const session = await findSession(this.#deps.db, this.#session.id);
