@@ -34,7 +34,7 @@ export interface Booking {
 }
 
 /**
- * A provider whose every call is written down and paid for beforehand, and booked with what it really took before its end is told.
+ * A provider whose every call is written down and paid for beforehand, and booked with what it really took before its stream is over.
  * A call that is refused for lack of budget ends with `budget.spent`, and the provider was not asked.
  */
 export function bookedPort(port: ModelPort, books: Bookkeeping, booking: Booking): ModelPort {
@@ -79,6 +79,7 @@ export function bookedPort(port: ModelPort, books: Bookkeeping, booking: Booking
       // Whoever stops listening hangs up, and the vendor does not tell what it had written by then.
       let outcome: Outcome = { state: 'unknown' };
       let end: ModelEvent | undefined;
+      let settling: Promise<void> | undefined;
       try {
         for await (const event of port.stream(request, signal)) {
           if (event.type === 'done') outcome = outcomeOf(event, price);
@@ -91,14 +92,16 @@ export function bookedPort(port: ModelPort, books: Bookkeeping, booking: Booking
           end = event;
           break;
         }
+        settling = settle(books, id, booked());
+        // Who is told does something with it meanwhile. What was set aside is set aside until then.
+        if (end) yield end;
       } finally {
-        await settle(books, id, {
-          ...outcome,
-          ...(firstPieceMs !== undefined && { firstPieceMs }),
-          tookMs: books.nowMs() - beganMs,
-        });
+        await (settling ?? settle(books, id, booked()));
       }
-      if (end) yield end;
+
+      function booked(): Outcome {
+        return { ...outcome, ...(firstPieceMs !== undefined && { firstPieceMs }), tookMs: books.nowMs() - beganMs };
+      }
     },
   };
 }
