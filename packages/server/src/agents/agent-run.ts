@@ -163,11 +163,9 @@ export class AgentRun {
   async #runTools(calls: readonly ReadyCall[]): Promise<void> {
     const seat = await this.#seat();
     this.#take([{ outcome: { type: 'tools_started', callIds: calls.map(({ callId }) => callId) }, facts: { attempt: seat.attempt } }]);
-    const isWritten = this.#isWritten();
-    // A look changes nothing: it need not be on the books before it is taken, only before anything follows from it.
+    // A look changes nothing: it need not be on the books before it is taken, only before an answer about it counts.
     const isLook = calls.every(({ tool }) => findTool(tool)?.effect === 'read');
-    if (isLook || (await isWritten)) await this.#makeCalls(seat, calls);
-    await isWritten;
+    if (isLook || (await this.#isWritten())) await this.#makeCalls(seat, calls);
   }
 
   /** Makes calls that are written down as begun, and writes down what they gave. */

@@ -100,37 +100,38 @@ export interface Outcome {
  */
 export async function settleRequest(db: Db, id: RequestId, outcome: Outcome): Promise<boolean> {
   return db.tx(async (tx) => {
-    const { rows } = await tx.query<BookedRow>(
-      `select id, state, accounts, reserved_nano_usd, reserved_tokens, coalesce(booked_nano_usd, 0) as booked_nano_usd,
-              coalesce(booked_tokens, 0) as booked_tokens
-         from requests where id = $1 and state in ('open', 'unknown') for update`,
+    // The locks first, by themselves: what charges sees the accounts as they are then, and not as they were while it waited.
+    const { rowCount } = await tx.query(
+      `with request as (select accounts from requests where id = $1 and state in ('open', 'unknown') for update),
+            locked as (select key from budget_accounts where key in (select unnest(accounts) from request) order by key for update)
+       select (select count(*) from locked) from request`,
       [id],
     );
-    const [before] = rows;
-    if (!before) return false;
-    const nanoUsd = outcome.booked?.nanoUsd ?? before.reserved_nano_usd;
-    const tokens = outcome.booked?.tokens ?? before.reserved_tokens;
-    const isOpen = before.state === 'open';
-    await charge(tx, [
-      {
-        accounts: before.accounts,
-        reservedNanoUsd: isOpen ? before.reserved_nano_usd : 0,
-        reservedTokens: isOpen ? before.reserved_tokens : 0,
-        spentNanoUsd: nanoUsd - before.booked_nano_usd,
-        spentTokens: tokens - before.booked_tokens,
-      },
-    ]);
+    if (rowCount === 0) return false;
     await tx.query(
-      `update requests
-          set state = $2, booked_nano_usd = $3, booked_tokens = $4, settled_at = now(),
+      `with before as (
+         select id, state, accounts, reserved_nano_usd, reserved_tokens, coalesce(booked_nano_usd, 0) as booked_nano_usd,
+                coalesce(booked_tokens, 0) as booked_tokens, coalesce($3::bigint, reserved_nano_usd) as new_nano_usd,
+                coalesce($4::bigint, reserved_tokens) as new_tokens
+           from requests where id = $1
+       ), charged as (
+         update budget_accounts a
+            set reserved_nano_usd = a.reserved_nano_usd - case before.state when 'open' then before.reserved_nano_usd else 0 end,
+                reserved_tokens = a.reserved_tokens - case before.state when 'open' then before.reserved_tokens else 0 end,
+                spent_nano_usd = a.spent_nano_usd + new_nano_usd - before.booked_nano_usd,
+                spent_tokens = a.spent_tokens + new_tokens - before.booked_tokens
+           from before where a.key = any(before.accounts)
+       )
+       update requests r
+          set state = $2, booked_nano_usd = new_nano_usd, booked_tokens = new_tokens, settled_at = now(),
               input_tokens = $5, cached_tokens = $6, cache_write_tokens = $7, output_tokens = $8, reasoning_tokens = $9,
               failure = $10, first_piece_ms = $11, took_ms = $12
-        where id = $1`,
+         from before where r.id = before.id`,
       [
         id,
         outcome.state,
-        nanoUsd,
-        tokens,
+        outcome.booked?.nanoUsd ?? null,
+        outcome.booked?.tokens ?? null,
         outcome.usage?.inputTokens ?? null,
         outcome.usage?.cachedTokens ?? null,
         outcome.usage?.cacheWriteTokens ?? null,
@@ -145,14 +146,11 @@ export async function settleRequest(db: Db, id: RequestId, outcome: Outcome): Pr
   });
 }
 
-interface BookedRow {
+interface OpenRow {
   id: RequestId;
-  state: 'open' | 'unknown';
   accounts: string[];
   reserved_nano_usd: NanoUsd;
   reserved_tokens: number;
-  booked_nano_usd: NanoUsd;
-  booked_tokens: number;
 }
 
 /** What an outcome changes in each of its accounts. */
@@ -214,7 +212,7 @@ export async function renewLeases(db: Db, ids: readonly RequestId[], leaseMs: nu
  */
 export async function giveUpRequests(db: Db, restarted: ServerId | undefined): Promise<RequestId[]> {
   return db.tx(async (tx) => {
-    const { rows } = await tx.query<Pick<BookedRow, 'id' | 'accounts' | 'reserved_nano_usd' | 'reserved_tokens'>>(
+    const { rows } = await tx.query<OpenRow>(
       `select id, accounts, reserved_nano_usd, reserved_tokens from requests
         where state = 'open' and (lease_until < now() or server_id = $1)
         order by id for update skip locked`,
