@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
@@ -77,6 +77,23 @@ test('the same content gives the same commit, however often and from whichever f
   const first = await takeSnapshot(checkout.folder);
   const root = await findRepository(path.join(checkout.folder, 'sub'));
   expect(await takeSnapshot(root)).toEqual(first);
+});
+
+test('a change of equal length in the moment in which git wrote its index is part of the snapshot', async () => {
+  const checkout = givenCheckout();
+  // Git may know a file by its size and its time alone, as where it cannot trust what the disk says else.
+  checkout.git('config', 'core.trustctime', 'false');
+  checkout.write({ 'a.txt': 'old' });
+  checkout.commitAll();
+  const moment = Math.floor(Date.now() / 1000) - 60;
+  const [file, index] = ['a.txt', '.git/index'].map((name) => path.join(checkout.folder, name)) as [string, string];
+  utimesSync(file, moment, moment);
+  checkout.git('update-index', '--refresh');
+  utimesSync(index, moment, moment);
+  writeFileSync(file, 'new');
+  utimesSync(file, moment, moment);
+  const { commit, isDirty } = await takeSnapshot(checkout.folder);
+  expect({ isDirty, content: contentOf(checkout, commit) }).toEqual({ isDirty: true, content: { 'a.txt': 'new' } });
 });
 
 test('a repository without a commit, one with a submodule and a linked worktree can be taken', async () => {
