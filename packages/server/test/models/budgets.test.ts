@@ -134,6 +134,25 @@ test('an outcome that is told after it was given up corrects the books, once', a
     expect(account).toMatchObject({ spent_nano_usd: 0.1e9, spent_tokens: 10, reserved_nano_usd: 0, reserved_tokens: 0 });
 });
 
+test('an outcome that is told while its request is being given up is booked on top of that', async () => {
+  const late = request({ leaseMs: -1 });
+  await reserveCall(database.db, late, [fleet(), byUser()]);
+  let settling: Promise<boolean> | undefined;
+  await database.db.tx(async (tx) => {
+    await giveUpRequests(tx, undefined);
+    settling = settleRequest(otherDb, late.id, { state: 'done', booked: { nanoUsd: toNanoUsd(0.1), tokens: 10 } });
+    await expect
+      .poll(
+        async () =>
+          (await database.db.query(`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%requests%'`)).rowCount,
+      )
+      .toBeGreaterThan(0);
+  });
+  expect(await settling).toBe(true);
+  for (const account of await listAccounts(database.db))
+    expect(account).toMatchObject({ spent_nano_usd: 0.1e9, spent_tokens: 10, reserved_nano_usd: 0, reserved_tokens: 0 });
+});
+
 /** One call as chance has it. Costs are in thousandths of a dollar. */
 const anyCall = fc.record({
   server: fc.constantFrom('one', 'other'),
