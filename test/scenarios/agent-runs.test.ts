@@ -380,14 +380,14 @@ test('a plan that is agreed to runs as a tree; a change that does not fit anothe
         ],
       },
     ],
-    { mode: 'plan' },
+    { mode: 'plan', verify: ['helix test', 'grep -q sum add.js'] },
   );
   await asked(session.task);
   const [plan] = await openApprovals(session.id);
   expect(plan).toMatchObject({ kind: 'plan', question: 'Two changes at once, then a look.', plan: { totals: { minutes: 3 } } });
   await server.client.call('approvals.answer', { params: { approval: plan?.id ?? '' }, body: {} });
   const end = await taskIsSettled(server, session.task);
-  expect(end).toMatchObject({ state: 'completed', result: { changedFiles: ['add.js'], proof: 'verified' } });
+  expect(end).toMatchObject({ state: 'completed', result: { changedFiles: ['add.js'], proof: 'verified', receipts: { length: 2 } } });
   expect(await changedFile(session.id, 'add.js')).toBe('export const add = (a, b) => a + b; // sum\n');
 }, 120_000);
 

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { checkEvidence, tellProblems } from '@helixcode/agent/evidence/check-evidence';
 import type { Plan } from '@helixcode/agent/plan/plan';
 import { CodedError } from '@helixcode/protocol/errors';
 import type { TaskId } from '@helixcode/protocol/ids';
+import type { AgentSpec } from '@helixcode/protocol/task/task-spec';
 import { isSettled } from '@helixcode/protocol/task/task-state';
 import { appendEvents } from '../events/event-log.ts';
 import { changedFiles } from '../projects/changed-files.ts';
@@ -14,10 +16,11 @@ import type { AgentDeps } from './agent-deps.ts';
 import type { AgentResult } from './agent-result.ts';
 import { AgentRun, type RunEnd } from './agent-run.ts';
 import { Bell } from './bell.ts';
-import { carryOut, type PlanEnd } from './plan-tree.ts';
+import { carryOut, type PlanContext, type PlanEnd } from './plan-tree.ts';
 import { findSeatTask } from './seat.ts';
 import { NotDriven } from './session-book.ts';
 import { findSessionOfTask, type SessionRow } from './session-sql.ts';
+import { gatherEvidence } from './verify.ts';
 
 /** Progress is for people: it is written at most so often. */
 const PROGRESS_EVERY_MS = 300;
@@ -60,7 +63,8 @@ export function createAgents(deps: AgentDeps): Agents {
         const { plan } = end.ending;
         if (plan === undefined) return { outcome: { state: 'completed', result: await resultOf(deps, session, end) } };
         await releaseSeat(deps, task);
-        return endOfPlan(deps, session, plan, await carryOut({ deps, task, session, bell, signal }, plan, progress.say));
+        const around = { deps, task, session, bell, signal };
+        return await endOfPlan(around, plan, await carryOut(around, plan, progress.say));
       } catch (error) {
         // Only what was asked to leave rests; whatever else ended the work is a failure, and told as one.
         if (error instanceof NotDriven || signal.aborted) return { lookAgainMs: REST_MS };
@@ -144,26 +148,35 @@ async function releaseSeat(deps: AgentDeps, task: TaskRow): Promise<void> {
   });
 }
 
-async function endOfPlan({ mirrors }: AgentDeps, session: SessionRow, plan: Plan, { parts, tip, receipts }: PlanEnd): Promise<Advance> {
+/** The whole counts as any other work: what must pass has to pass at what came out of all parts. */
+async function endOfPlan(around: PlanContext, plan: Plan, { parts, tip }: PlanEnd): Promise<Advance> {
+  const { deps, task, session } = around;
   const { project_id: project, base_commit: base } = session;
-  const changed = tip === base ? [] : await changedFiles(mirrors, project, base, tip);
+  const changed = tip === base ? [] : await changedFiles(deps.mirrors, project, base, tip);
+  const { verify } = task.spec as AgentSpec;
+  const commands = changed.length === 0 ? [] : verify;
   const failed = parts.flatMap(({ title, state }) => (state.is === 'failed' ? [{ title, why: state.why }] : []));
+  const evidence = failed.length > 0 ? [] : await gatherEvidence(around, 'verify-plan', commands, tip);
+  const verdict = checkEvidence({ commands }, evidence, await deps.treeOf(project, tip));
   const texts = parts.map(({ title, state }) => (state.is === 'done' ? `${title}: ${state.text || 'done'}` : `${title}: not done`));
   const result: AgentResult = {
     session: session.id,
     text: [plan.summary, ...texts].join('\n'),
-    proof: receipts.length > 0 ? 'verified' : 'nothing_to_verify',
-    receipts: [...receipts],
+    proof: verdict.isAccepted ? verdict.proof : 'nothing_to_verify',
+    receipts: verdict.isAccepted ? verdict.receipts : [],
     changedFiles: changed,
     plan,
     ...(changed.length > 0 && { commit: tip }),
   };
+  const next = `helix sessions show ${session.id}`;
   const [first] = failed;
-  if (!first) return { outcome: { state: 'completed', result } };
-  const message = `${failed.length} of ${parts.length} parts of the plan were not done; the first: ${first.title}: ${first.why.message}`;
-  return {
-    outcome: { state: 'failed', result, failure: { code: 'task.subtask_failed', message, next: `helix sessions show ${session.id}` } },
-  };
+  if (first) {
+    const message = `${failed.length} of ${parts.length} parts of the plan were not done; the first: ${first.title}: ${first.why.message}`;
+    return { outcome: { state: 'failed', result, failure: { code: 'task.subtask_failed', message, next } } };
+  }
+  if (verdict.isAccepted) return { outcome: { state: 'completed', result } };
+  const message = `all parts of the plan were done, and the checks of the project say no: ${tellProblems(verdict.problems)}`;
+  return { outcome: { state: 'failed', result, failure: { code: 'agent.not_verified', message, next } } };
 }
 
 async function resultOf({ mirrors, db }: AgentDeps, session: SessionRow, { ending, checkpoint }: RunEnd): Promise<AgentResult> {

@@ -9,7 +9,7 @@ import { commitMerged, mergeCommits } from '../merge/merge-commits.ts';
 import type { MergeOutcome, MergeQueues } from '../merge/merge-queues.ts';
 import { submitTask } from '../tasks/submit-task.ts';
 import type { Progress, TaskRow } from '../tasks/task-row.ts';
-import { findChild } from '../tasks/task-sql.ts';
+import { findChild, getTask } from '../tasks/task-sql.ts';
 import type { AgentDeps } from './agent-deps.ts';
 import type { AgentResult } from './agent-result.ts';
 import type { Bell } from './bell.ts';
@@ -23,19 +23,13 @@ const LOOK_EVERY_MS = 2_000;
 const MESSAGE_CHARACTERS = 20_000;
 
 /** How a part of a plan stands. */
-type PartState =
-  | { is: 'waits' }
-  | { is: 'works' }
-  | { is: 'done'; text: string; receipts: readonly string[] }
-  | { is: 'failed'; why: ErrorFact };
+type PartState = { is: 'waits' } | { is: 'works' } | { is: 'done'; text: string } | { is: 'failed'; why: ErrorFact };
 
 /** How a plan was carried out. */
 export interface PlanEnd {
   parts: { id: string; title: string; state: PartState }[];
   /** The newest commit that holds what was merged; the base where nothing was. */
   tip: string;
-  /** Evidence of the suite at the tip. */
-  receipts: readonly string[];
 }
 
 export interface PlanContext {
@@ -82,7 +76,7 @@ export async function carryOut(
     const isOver = ({ state }: (typeof parts)[number]): boolean => state.is === 'done' || state.is === 'failed';
     onProgress({ phase: 'carrying out the plan', done: parts.filter(isOver).length, total: parts.length });
     if (parts.every(isOver)) {
-      return { parts, tip: (await queueOf()).tip_commit, receipts: receiptsOf(parts) };
+      return { parts, tip: (await queueOf()).tip_commit };
     }
     // Who waits for one that failed is looked at again at once.
     if (!isBegun) await bell.next(LOOK_EVERY_MS);
@@ -100,16 +94,16 @@ async function lookAt(tree: Tree, part: Subtask): Promise<PartState> {
   if (part.kind !== 'agent') return stateOfTask(first);
 
   const session = await findSessionOf(deps, tree, part, first);
-  const worker = session ? await taskOf(deps, session) : first;
+  const worker = session ? await getTask(deps.db, session.task_id) : first;
   if (worker.state !== 'completed') return stateOfTask(worker);
   const result = worker.result as AgentResult;
-  if (result.commit === undefined) return { is: 'done', text: result.text, receipts: [] };
+  if (result.commit === undefined) return { is: 'done', text: result.text };
   let outcome = await deps.merges.enter({ queue: tree.queue, key: part.id, task: first.id, commit: result.commit, title: part.title });
   const isNextTry = worker.id !== first.id && outcome.state === 'conflict' && worker.key === keyOf(part, outcome.try + 1);
   if (isNextTry) outcome = await deps.merges.enterAgain(outcome.entry, { after: outcome.try, commit: result.commit });
   switch (outcome.state) {
     case 'merged':
-      return { is: 'done', text: result.text, receipts: outcome.receipts };
+      return { is: 'done', text: result.text };
     case 'refused':
       return { is: 'failed', why: outcome.failure ?? { code: 'merge.failed', message: `${part.title} was not merged` } };
     case 'conflict':
@@ -129,11 +123,6 @@ async function findSessionOf(deps: AgentDeps, { task }: Tree, part: Subtask, fir
     newest = await findSessionOfTask(deps.db, next.id);
   }
   return newest;
-}
-
-async function taskOf({ db }: AgentDeps, session: SessionRow): Promise<TaskRow> {
-  const { rows } = await db.query<TaskRow>(`select * from distributed_tasks where id = $1`, [session.task_id]);
-  return rows[0] as TaskRow;
 }
 
 async function begin({ deps, task, session }: Tree, part: Subtask, commit: string): Promise<void> {
@@ -161,7 +150,7 @@ async function giveBack({ deps, task }: Tree, part: Subtask, session: SessionRow
   if (!returned) return;
   const { db } = deps;
   const { project_id: project } = session;
-  const before = await taskOf(deps, session);
+  const before = await getTask(deps.db, session.task_id);
   const change = (before.result as AgentResult).commit;
   if (change === undefined) return;
   const commit =
@@ -223,13 +212,8 @@ function tellReturn(returned: MergeReturn): string {
 
 function stateOfTask(task: TaskRow): PartState {
   if (!isSettled(task.state)) return { is: 'works' };
-  if (task.state === 'completed') return { is: 'done', text: '', receipts: [] };
+  if (task.state === 'completed') return { is: 'done', text: '' };
   return { is: 'failed', why: task.failure ?? { code: 'task.subtask_failed', message: `${task.name} was ${task.state}` } };
-}
-
-/** The last merge was verified with all before it. */
-function receiptsOf(parts: PlanEnd['parts']): readonly string[] {
-  return parts.flatMap(({ state }) => (state.is === 'done' ? state.receipts : []));
 }
 
 function keyOf(part: Subtask, attempt: number): string {

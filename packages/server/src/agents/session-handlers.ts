@@ -1,7 +1,7 @@
 import { type Conversation, personSays } from '@helixcode/agent/conversation';
 import type { SessionView } from '@helixcode/protocol/api/session-views';
 import { CodedError } from '@helixcode/protocol/errors';
-import { isId, type SessionId, type UserId } from '@helixcode/protocol/ids';
+import { isId, type SessionId, type UserId, type WorkerId } from '@helixcode/protocol/ids';
 import type { AgentSpec } from '@helixcode/protocol/task/task-spec';
 import { isSettled } from '@helixcode/protocol/task/task-state';
 import type { Db } from '../db/db.ts';
@@ -48,7 +48,7 @@ type SessionRoutes =
   | 'approvals.list'
   | 'approvals.answer';
 
-export function sessionHandlers(deps: AgentDeps & { nameOfWorker(id: never): string }): Pick<Handlers, SessionRoutes> {
+export function sessionHandlers(deps: AgentDeps & { nameOfWorker(id: WorkerId): string }): Pick<Handlers, SessionRoutes> {
   const { db, mirrors } = deps;
 
   async function view(row: SessionRow): Promise<SessionView> {
@@ -58,7 +58,7 @@ export function sessionHandlers(deps: AgentDeps & { nameOfWorker(id: never): str
       listApprovals(db, { session: row.id, all: false }),
       findSeat(db, row.task_id),
     ]);
-    return viewSession(row, { task, conversation, asked, worker: seat && deps.nameOfWorker(seat.worker as never) });
+    return viewSession(row, { task, conversation, asked, worker: seat && deps.nameOfWorker(seat.worker) });
   }
 
   async function get(id: string): Promise<SessionRow> {
